@@ -3,12 +3,22 @@
 `config/` reads the metadata to check a file and to explain it; nothing else interprets it.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import attrs
 
 METADATA_KEY = "memtierd"
+
+UNIT_BOUNDS: dict[str, tuple[int, int]] = {
+    "node": (0, 1023),  # MAX_NUMNODES is at most 1 << 10 (include/linux/numa.h, NODES_SHIFT)
+    "pid": (1, 4_194_303),  # PID_MAX_LIMIT is 4 * 1024 * 1024 (include/linux/threads.h)
+    "ms": (0, 100 * 365 * 86_400_000),  # 100 years: in nanoseconds still 64 bits
+}
+"""Smallest and largest value of a unit, where an option doesn't say otherwise.
+
+A list of nodes moreover may name no node twice.
+"""
 
 
 @attrs.frozen
@@ -23,7 +33,35 @@ class Option:
     """Allowed texts; empty: any."""
     required: bool = False
     check: Callable[[Any], str | None] | None = None
-    """Returns what was expected when the value is wrong, None when it is right."""
+    """Returns what was expected when the value is wrong, None when it is right; it gets the whole list or map."""
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """Return the smallest and largest number allowed; for a list or map they hold for each of its values."""
+        low, high = UNIT_BOUNDS.get(self.unit, (None, None))
+        return (low if self.at_least is None else self.at_least, high if self.at_most is None else self.at_most)
+
+
+class FieldProblem(NamedTuple):
+    """What a params class finds wrong with one of its fields in the light of the others."""
+
+    field: str
+    expected: str
+    problem: str = ""
+    """What is wrong; empty: the value itself is shown."""
+    key: str | int | None = None
+    """The key or index of the entry at fault, when the field is a map or a list."""
+    depends_on: tuple[str, ...] = ()
+    """Other fields that were looked at: when one of them is wrong itself, this problem isn't told."""
+
+
+@runtime_checkable
+class ChecksItself(Protocol):
+    """A params class with checks over several fields."""
+
+    def problems(self) -> Iterable[FieldProblem]:
+        """Return what is wrong; pure, and called only with fields that are right one by one."""
+        ...
 
 
 def option(

@@ -42,13 +42,13 @@ struct grammar {
 };
 
 static const struct grammar grammars[] = {
-    [COUNT] = {"N", no_units, 0, MAX_COUNT, "a whole number from 0 to 1000000", PARSE_BAD_USAGE},
-    [PORTIONS] = {"N", no_units, 1, MAX_COUNT, "a whole number from 1 to 1000000", PARSE_BAD_USAGE},
-    [ARRAY_SIZE] = {"SIZE", size_units, 1, INT64_MAX, "[1-9][0-9]*[kMG]?", PARSE_BAD_VALUE},
-    [SIZE] = {"SIZE", size_units, 0, INT64_MAX, "[1-9][0-9]*[kMG]?", PARSE_BAD_VALUE},
-    [SIZE_CHANGE] = {"SIZE", size_units, -INT64_MAX, INT64_MAX, "-?[1-9][0-9]*[kMG]?", PARSE_BAD_VALUE},
-    [TIME] = {"TIME", time_units, 0, MAX_TIME_NS, "[1-9][0-9]*(ns|us|ms|s|m|h)?", PARSE_BAD_VALUE},
-    [COUNT_CHANGES] = {"LIST", NULL, 0, 0, "DELTA/TIME[,DELTA/TIME...], at most 16 of them", PARSE_BAD_VALUE},
+    [COUNT] = {" N", no_units, 0, MAX_COUNT, "a whole number from 0 to 1000000", PARSE_BAD_USAGE},
+    [PORTIONS] = {" N", no_units, 1, MAX_COUNT, "a whole number from 1 to 1000000", PARSE_BAD_USAGE},
+    [ARRAY_SIZE] = {" SIZE", size_units, 1, INT64_MAX, "[1-9][0-9]*[kMG]?", PARSE_BAD_VALUE},
+    [SIZE] = {" SIZE", size_units, 0, INT64_MAX, "[1-9][0-9]*[kMG]?", PARSE_BAD_VALUE},
+    [SIZE_CHANGE] = {" SIZE", size_units, -INT64_MAX, INT64_MAX, "-?[1-9][0-9]*[kMG]?", PARSE_BAD_VALUE},
+    [TIME] = {" TIME", time_units, 0, MAX_TIME_NS, "[1-9][0-9]*(ns|us|ms|s|m|h)?", PARSE_BAD_VALUE},
+    [COUNT_CHANGES] = {" LIST", NULL, 0, 0, "DELTA/TIME[,DELTA/TIME...], at most 16 of them", PARSE_BAD_VALUE},
     [SWITCH] = {"", NULL, 0, 1, "true or false", PARSE_BAD_USAGE},
 };
 
@@ -98,13 +98,13 @@ static const struct flag flags[] = {
 void print_usage(FILE *stream)
 {
     fputs("usage: meme [FLAG VALUE]...\n"
-          "Allocate byte arrays, make all of their pages resident, and keep chosen parts of them busy.\n"
+          "Allocate byte arrays, make all of their pages resident, and keep chosen parts of them busy.\n\n"
           "SIZE is a number of bytes with suffix k, M or G or none, TIME a number with ns, us, ms, s, m or h\n"
           "(none: ns). -x VALUE, --x VALUE, -x=VALUE and --x=VALUE are the same.\n\n",
           stream);
     for (size_t i = 0; i < FLAG_COUNT; i++) {
         const struct flag *flag = &flags[i];
-        fprintf(stream, "  -%s %s", flag->name, grammars[flag->kind].placeholder);
+        fprintf(stream, "  -%s%s", flag->name, grammars[flag->kind].placeholder);
         if (flag->kind != SWITCH && flag->initial[0] != '\0')
             fprintf(stream, " (default %s)", flag->initial);
         fputs("\n        ", stream);
@@ -269,7 +269,7 @@ static enum parse_outcome parse_flag(int argc, char *const argv[], int *at, stru
         return PARSED_HELP;
     const struct flag *flag = find_flag(name, length);
     if (flag == NULL)
-        return refuse_usage("flag provided but not defined", argument);
+        return refuse_usage("unknown flag", argument);
 
     const char *value;
     if (name[length] == '=')
@@ -279,7 +279,7 @@ static enum parse_outcome parse_flag(int argc, char *const argv[], int *at, stru
     else if (*at + 1 < argc)
         value = argv[++*at];
     else
-        return refuse_usage("flag needs an argument", argument);
+        return refuse_usage("missing value for flag", argument);
     return parse_value(flag, value, options) ? PARSED : refuse_value(flag, value);
 }
 

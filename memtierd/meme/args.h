@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+_Static_assert(sizeof(size_t) == sizeof(int64_t), "meme needs a 64-bit machine");
+
 #define MAX_COUNT_CHANGES 16
 
 /* What is read, or written, in each of the first `arrays` arrays. */
@@ -40,9 +42,9 @@ struct options {
 };
 
 enum parse_outcome {
-    PARSED,
-    PARSED_HELP,         /* -h: `options` is incomplete */
-    PARSE_BAD_VALUE = 1, /* the values are exit statuses; the message has been printed */
+    PARSED_HELP = -1, /* -h: `options` is incomplete */
+    PARSED = 0,
+    PARSE_BAD_VALUE = 1, /* this and the next are exit statuses; the message has been printed */
     PARSE_BAD_USAGE = 2,
 };
 

@@ -1,10 +1,14 @@
-"""Parameters that every policy shares: whom to watch, how to track, how fast to move, how often to decide."""
+"""What every policy has: parameters (whom to watch, how to track, how fast to move) and its pure decisions."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
+import numpy as np
 
+from memtierd.model import F32, SWAP_NODE, U8, U32, Bool
 from memtierd.parameters import Part, option, part
+from memtierd.regions.history import HeatDecay
+from memtierd.regions.lifecycle import CompiledMachine
 
 
 @attrs.frozen(kw_only=True)
@@ -17,3 +21,92 @@ class PolicyParams:
     pids: tuple[int, ...] = option((), doc="Short form of the pidlist pidwatcher.", at_least=1)
     tracker: Part | None = part("tracker", None, doc="How accesses are observed; missing: auto.")
     mover: Any = part("mover", None, doc="How fast memory is moved.", named=False)
+    reserve_percent: float = option(
+        2.0, doc="Portion of a target node that is left free.", unit="%", at_least=0, at_most=100
+    )
+    retry_ms: int = option(
+        10_000, doc="How long a region waits after a failed move; doubled at each failure.", unit="ms", at_least=1
+    )
+    retry_max_ms: int = option(600_000, doc="The longest wait after failed moves.", unit="ms", at_least=1)
+    batch_mb: int = option(64, doc="Largest piece handed to the mover at a time.", unit="MB", at_least=1)
+
+
+@attrs.frozen
+class Place:
+    """Nodes that are equally right for a region; no nodes: anywhere is right; -1: swapped out."""
+
+    nodes: tuple[int, ...]
+
+    @property
+    def is_swap_only(self) -> bool:
+        """Return whether the region should have no page in memory."""
+        return self.nodes == (SWAP_NODE,)
+
+
+ANYWHERE_PLACE = Place(())
+
+
+@attrs.frozen(eq=False)
+class History:
+    """What a policy may judge by; one entry a region."""
+
+    last_access_ms: U32
+    active_since_ms: U32
+    observed_ms: U32
+    """Time of the last scan of the region's process."""
+    heat: F32
+    judged: Bool
+    """At least one scan could tell whether the region was used."""
+
+
+class Policy(Protocol):
+    """A policy: parameters compiled to a state machine, an event for every region, and a place for every state."""
+
+    @property
+    def name(self) -> str:
+        """Name in the configuration."""
+
+    @property
+    def params(self) -> PolicyParams:
+        """The parameters it was made from."""
+
+    @property
+    def activity(self) -> CompiledMachine:
+        """The activity machine of regions under this policy."""
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """What `desired` codes mean; the first is anywhere."""
+
+    @property
+    def place_of_state(self) -> U8:
+        """Place code for each activity state."""
+
+    @property
+    def heat(self) -> HeatDecay | None:
+        """How heat is kept; None: not at all."""
+
+    @property
+    def node_limits(self) -> dict[int, str]:
+        """At most this much tracked memory on a node, as size or percentage."""
+
+    def events(self, history: History) -> U8:
+        """Return the event for every region, as codes of `activity`."""
+
+    def measure(self, history: History, activity: U8) -> F32:
+        """Return the value that explains each region's state: idle seconds, active seconds or heat."""
+
+    def explain(self, activity: int, value: float) -> str:
+        """Return why a region in this state, with this measure, should be where `place_of_state` says."""
+
+
+def places_of_states(machine: CompiledMachine, nodes_of: dict[str, tuple[int, ...]]) -> tuple[tuple[Place, ...], U8]:
+    """Return the distinct places and the place code of every state; states that are missing may be anywhere."""
+    places = [ANYWHERE_PLACE]
+    codes = np.zeros(len(machine.declaration.states), dtype=np.uint8)
+    for state, nodes in nodes_of.items():
+        place = Place(nodes)
+        if place not in places:
+            places.append(place)
+        codes[machine.state(state)] = places.index(place)
+    return tuple(places), codes

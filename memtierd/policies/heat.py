@@ -1,9 +1,13 @@
 """The heat policy: memory is divided into classes by how hot it is, and each class has its nodes."""
 
 import attrs
+import numpy as np
 
+from memtierd.model import F32, U8
 from memtierd.parameters import option
-from memtierd.policies.common import PolicyParams
+from memtierd.policies.common import History, PolicyParams, places_of_states
+from memtierd.regions.history import HeatDecay
+from memtierd.regions.lifecycle import NOTHING, heat_activity, heat_state
 
 
 @attrs.frozen(kw_only=True)
@@ -28,3 +32,45 @@ class HeatParams(PolicyParams):
     numa_size: dict[int, str] = option(
         factory=dict, doc="At most this much tracked memory on a node: 512k, 64M, 2G, or 30% of the node."
     )
+
+
+class HeatPolicy:
+    """Decides by how hot a region is."""
+
+    name = "heat"
+
+    def __init__(self, params: HeatParams) -> None:
+        self.params = params
+        heatmap = params.heatmap
+        self.activity = heat_activity(heatmap.heat_classes)
+        self.heat: HeatDecay | None = HeatDecay(heatmap.heat_max, heatmap.heat_retention)
+        self.node_limits = params.numa_size
+        self.places, self.place_of_state = places_of_states(
+            self.activity, {heat_state(heat_class): nodes for heat_class, nodes in params.heat_numas.items()}
+        )
+        self._first_event = self.activity.event("class_0")
+        self._first_state = self.activity.state(heat_state(0))
+
+    def events(self, history: History) -> U8:
+        """Return the event "belongs to class k" for every judged region."""
+        classes = heat_classes(history.heat, self.params.heatmap)
+        events = classes + np.uint8(self._first_event)
+        events[~history.judged] = NOTHING
+        return events
+
+    def measure(self, history: History, activity: U8) -> F32:
+        """Return the heat."""
+        return history.heat
+
+    def explain(self, activity: int, value: float) -> str:
+        """Return the rule that placed a region, such as 'heat 0.0021 in class 0 of 4'."""
+        if activity < self._first_state:
+            return f"{self.activity.declaration.states[activity]}: stays where it is"
+        return f"heat {value:.4g} in class {activity - self._first_state} of {self.params.heatmap.heat_classes}"
+
+
+def heat_classes(heat: F32, heatmap: HeatmapParams) -> U8:
+    """Return the class of each heat: equal parts of 0 … heat_max, the top of the range in the last class."""
+    scaled = heat * np.float32(heatmap.heat_classes / heatmap.heat_max)
+    classes: U8 = np.minimum(scaled, np.float32(heatmap.heat_classes - 1)).astype(np.uint8)
+    return classes

@@ -1,0 +1,85 @@
+"""NUMA nodes of this machine: sizes, distances, CPUs, and which node a page frame belongs to."""
+
+import re
+
+from memtierd.linux.node_map import node_map
+from memtierd.linux.roots import ROOTS, Roots, list_names, read_optional
+from memtierd.linux.swaps import swaps
+from memtierd.model import MachineFacts, NodeFacts
+from memtierd.units import KIB, PAGE_BYTES, parse_id_list
+
+__all__ = ["cpu_to_node", "machine_facts", "node_map", "parse_meminfo"]
+
+_MEMINFO_LINE = re.compile(r"^(?:Node +[0-9]+ +)?([^:\s]+): +([0-9]+)(?: kB)?$", re.MULTILINE)
+_NODE_NAME = re.compile(r"node([0-9]+)")
+_LOCAL_DISTANCE = 10
+
+
+def parse_meminfo(text: str) -> dict[str, int]:
+    """Return the figures of /proc/meminfo or of a node's meminfo by name: kB, but a count for HugePages_*."""
+    return {name: int(value) for name, value in _MEMINFO_LINE.findall(text)}
+
+
+def machine_facts(roots: Roots = ROOTS) -> MachineFacts:
+    """Return one snapshot of the nodes that have memory, ascending, and of swap.
+
+    A kernel without CONFIG_NUMA has no node directory: all memory is node 0 there.
+    Sources: Documentation/ABI/stable/sysfs-devices-node, /proc/swaps.
+    """
+    areas = swaps(roots)
+    return MachineFacts(
+        nodes=_nodes(roots) or _whole_machine(roots),
+        swap_total_pages=_pages(sum(area.size_kb for area in areas)),
+        swap_free_pages=_pages(sum(area.free_kb for area in areas)),
+    )
+
+
+def cpu_to_node(roots: Roots = ROOTS) -> dict[int, int]:
+    """Return the node of every online CPU; empty on a kernel without CONFIG_NUMA."""
+    return {
+        cpu: node
+        for node in _node_ids(roots)
+        for cpu in parse_id_list(read_optional(f"{_node_directory(roots, node)}/cpulist") or "")
+    }
+
+
+def _nodes(roots: Roots) -> tuple[NodeFacts, ...]:
+    online = _node_ids(roots)
+    facts = []
+    for node in online:
+        directory = _node_directory(roots, node)
+        memory = parse_meminfo(read_optional(f"{directory}/meminfo") or "")
+        if not memory.get("MemTotal"):
+            continue  # a node of CPUs or devices only, or one that went offline just now
+        distances = (read_optional(f"{directory}/distance") or "").split()
+        facts.append(
+            NodeFacts(
+                node,
+                total_pages=_pages(memory["MemTotal"]),
+                free_pages=_pages(memory["MemFree"]),
+                has_cpu=bool((read_optional(f"{directory}/cpulist") or "").strip()),
+                # One number for each online node, not for each possible one (drivers/base/node.c).
+                distances=dict(zip(online, map(int, distances), strict=False)),
+            )
+        )
+    return tuple(facts)
+
+
+def _whole_machine(roots: Roots) -> tuple[NodeFacts, ...]:
+    memory = parse_meminfo(read_optional(f"{roots.proc}/meminfo") or "")
+    if not memory.get("MemTotal"):
+        return ()
+    return (NodeFacts(0, _pages(memory["MemTotal"]), _pages(memory["MemFree"]), True, {0: _LOCAL_DISTANCE}),)
+
+
+def _node_ids(roots: Roots) -> list[int]:
+    found = (_NODE_NAME.fullmatch(name) for name in list_names(f"{roots.sys}/devices/system/node"))
+    return sorted(int(match[1]) for match in found if match)
+
+
+def _node_directory(roots: Roots, node: int) -> str:
+    return f"{roots.sys}/devices/system/node/node{node}"
+
+
+def _pages(kb: int) -> int:
+    return kb * KIB // PAGE_BYTES

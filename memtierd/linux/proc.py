@@ -1,0 +1,91 @@
+"""Processes of /proc: which there are, who they are, and what placement needs to know of them."""
+
+import errno
+import os
+from collections.abc import Mapping as MappingType
+
+from memtierd.errors import ProcessGoneError
+from memtierd.linux.numa import cpu_to_node
+from memtierd.linux.proc_maps import Mapping, maps, parse_maps
+from memtierd.linux.proc_smaps import (
+    CLEAR_REFERENCED,
+    CLEAR_SOFT_DIRTY,
+    MappingUse,
+    clear_refs,
+    parse_smaps,
+    private_dirty_kb,
+    smaps,
+)
+from memtierd.linux.proc_status import ProcessStat, ProcessStatus, parse_stat, parse_status, stat, status
+from memtierd.linux.roots import ROOTS, Roots, pid_error, translated
+from memtierd.model import ProcessFacts, ProcessKey
+
+__all__ = [
+    "CLEAR_REFERENCED",
+    "CLEAR_SOFT_DIRTY",
+    "Mapping",
+    "MappingUse",
+    "ProcessStat",
+    "ProcessStatus",
+    "clear_refs",
+    "exe",
+    "maps",
+    "parse_maps",
+    "parse_smaps",
+    "parse_stat",
+    "parse_status",
+    "pids",
+    "private_dirty_kb",
+    "process_facts",
+    "process_key",
+    "smaps",
+    "stat",
+    "status",
+]
+
+
+def pids(roots: Roots = ROOTS) -> list[int]:
+    """Return the pids of all processes that /proc shows, kernel threads included, ascending."""
+    try:
+        names = os.listdir(roots.proc)
+    except OSError as error:
+        raise translated(f"list {roots.proc}", error) from error
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def process_key(pid: int, roots: Roots = ROOTS) -> ProcessKey:
+    """Return the identity of the process that has this pid now.  Raises ProcessGoneError when there is none."""
+    return ProcessKey(pid, stat(pid, roots).start_ticks)
+
+
+def process_facts(
+    key: ProcessKey, roots: Roots = ROOTS, cpu_nodes: MappingType[int, int] | None = None
+) -> ProcessFacts:
+    """Return what placement needs to know of a process now.
+
+    `cpu_nodes` is the result of numa.cpu_to_node, for callers that ask for many processes; it is read here without.
+    Raises ProcessGoneError when the process has ended, also when its pid names another process now.
+    """
+    allowed_nodes = status(key.pid, roots).allowed_nodes
+    # After status: if the pid changed hands before or while it was read, this says so.
+    now = stat(key.pid, roots)
+    if now.start_ticks != key.start_ticks:
+        raise ProcessGoneError(f"read {roots.proc}/{key.pid}/status of the process started at tick {key.start_ticks}")
+    if cpu_nodes is None:
+        cpu_nodes = cpu_to_node(roots)
+    return ProcessFacts(key, now.name, allowed_nodes, running_node=cpu_nodes.get(now.processor, -1))
+
+
+def exe(pid: int, roots: Roots = ROOTS) -> str | None:
+    """Return the path of the program that a process runs; None for a kernel thread or a zombie.
+
+    A program file that was removed or replaced has " (deleted)" behind its path.
+    Raises ProcessGoneError when the process has ended, KernelError without permission.
+    """
+    path = f"{roots.proc}/{pid}/exe"
+    try:
+        return os.readlink(path)
+    except OSError as error:
+        if error.errno == errno.ENOENT and os.path.exists(f"{roots.proc}/{pid}"):
+            return None
+        raise pid_error(f"read link {path}", error, pid, roots) from error

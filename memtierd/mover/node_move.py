@@ -1,0 +1,223 @@
+"""Moves the pages of one process to a node with move_pages(2), chunk by chunk."""
+
+import errno
+
+import attrs
+import numpy as np
+
+from memtierd.model import U8, U32, U64, Bool, CallReport, Outcome
+from memtierd.mover.kernel import I32
+from memtierd.mover.task import Ledger, Position
+from memtierd.mover.work import Context, OpenFiles, outcome_of
+
+_MAX_ERRNO = 4095
+_AGAIN = (-errno.EBUSY, -errno.EAGAIN)
+_UNATTEMPTED = np.iinfo(np.int32).min
+
+_OUTCOME_OF_STATUS = {
+    # mm/migrate.c, do_pages_move.  EFAULT: a hole or the zero page.
+    -errno.ENOENT: Outcome.NOT_PRESENT,
+    -errno.EFAULT: Outcome.NOT_PRESENT,
+    -errno.EACCES: Outcome.DENIED,
+    -errno.EPERM: Outcome.DENIED,
+    -errno.ENOMEM: Outcome.TARGET_FULL,
+    -errno.EBUSY: Outcome.BUSY,
+    -errno.EAGAIN: Outcome.BUSY,
+    -errno.ESRCH: Outcome.PROCESS_GONE,
+}
+
+
+@attrs.frozen(eq=False)
+class _Pages:
+    """Addresses to move; `tries` is how often each has been tried."""
+
+    addresses: U64
+    owner: U32
+    weight: U32
+    tries: U8
+
+    def __len__(self) -> int:
+        return len(self.addresses)
+
+    @property
+    def total_weight(self) -> int:
+        """Return the number of base pages."""
+        return int(self.weight.sum(dtype=np.uint64))
+
+    def where(self, chosen: Bool) -> "_Pages":
+        """Return the chosen ones."""
+        return _Pages(self.addresses[chosen], self.owner[chosen], self.weight[chosen], self.tries[chosen])
+
+    def followed_by(self, others: "_Pages") -> "_Pages":
+        """Return these and then the others."""
+        return _Pages(
+            np.concatenate((self.addresses, others.addresses)),
+            np.concatenate((self.owner, others.owner)),
+            np.concatenate((self.weight, others.weight)),
+            np.concatenate((self.tries, others.tries)),
+        )
+
+
+_NONE = _Pages(np.empty(0, np.uint64), np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.uint8))
+
+
+class NodeMove:
+    """A segment of a batch on its way to a node.
+
+    move_pages tells less than it seems to: it returns early when pages of a group can't be migrated, and then
+    leaves the statuses of that whole group and of all later pages as they were.  So the nodes of pages without
+    a status are queried, and those that are not on the target are tried again, an interval later.
+    """
+
+    def __init__(self, context: Context, ledger: Ledger, files: OpenFiles) -> None:
+        self.ledger = ledger
+        self.target_full = False
+        self._context = context
+        self._files = files
+        self._waiting = _NONE
+
+    @property
+    def done(self) -> bool:
+        """Return whether every page has its outcome."""
+        return self.ledger.walked and not len(self._waiting)
+
+    @property
+    def complete_ranges(self) -> int:
+        """Return how many ranges, from the first on, have all their outcomes."""
+        if len(self._waiting):
+            return int(self._waiting.owner.min())
+        return self.ledger.position.range_index
+
+    def step(self, chunk_pages: int) -> int:
+        """Move one chunk; return its pages.  Raises OSError or KernelError when nothing can be moved at all."""
+        self._files.check_alive()
+        chunk = self._waiting
+        if chunk.total_weight < chunk_pages and not self.ledger.walked:
+            chunk = chunk.followed_by(self._collect(chunk_pages - chunk.total_weight))
+        self._waiting = _NONE
+        if not len(chunk):
+            return 0
+        status, refusal = self._call(chunk)
+        self._judge(chunk, status, refusal)
+        return chunk.total_weight
+
+    def end(self, outcome: Outcome, errno_: int = 0) -> None:
+        """Let all pages without an outcome end in this way."""
+        self.ledger.count(self._waiting.owner, self._waiting.weight, outcome, errno_)
+        self._waiting = _NONE
+        self.ledger.end_rest(outcome, errno_)
+
+    def settle(self) -> None:
+        """Let pages that wait for another try end as busy."""
+        self.ledger.count(self._waiting.owner, self._waiting.weight, Outcome.BUSY, errno.EBUSY)
+        self._waiting = _NONE
+
+    def _collect(self, max_pages: int) -> _Pages:
+        ledger, (first, page_index) = self.ledger, self.ledger.position
+        found = self._context.kernel.collect_pages(
+            self._files.pagemap,
+            self._files.kpageflags,
+            ledger.start,
+            ledger.pages,
+            first,
+            page_index,
+            ledger.target,
+            max_pages,
+            self._context.stop,
+        )
+        ledger.count_columns(0, Outcome.ALREADY_THERE, found.already_there)
+        ledger.count_columns(0, Outcome.NOT_PRESENT, found.not_present)
+        ledger.position = Position(found.range_index, found.page_index)
+        return _Pages(found.addresses, found.owner, found.weight, np.zeros(len(found.addresses), np.uint8))
+
+    def _call(self, chunk: _Pages) -> tuple[I32, int]:
+        """Return the status of each page, and the errno of a call that was refused, else 0."""
+        kernel, ledger = self._context.kernel, self.ledger
+        status: I32 = np.full(len(chunk), _UNATTEMPTED, np.int32)
+        refusal = 0
+        try:
+            returned = kernel.move_pages(ledger.key.pid, chunk.addresses, ledger.target, status)
+        except OSError as error:
+            refusal = error.errno or errno.EIO
+            returned = -refusal
+        if returned > 0 or refusal == errno.ENOMEM:
+            self._look_again(chunk, status)
+        self._context.post_call(self._call_report(chunk, status, returned))
+        return status, refusal
+
+    def _look_again(self, chunk: _Pages, status: I32) -> None:
+        """Replace statuses that the kernel left as they were by what a query says; pages elsewhere stay unattempted."""
+        unknown = np.flatnonzero(status < -_MAX_ERRNO)
+        if not len(unknown):
+            return
+        seen: I32 = np.full(len(unknown), _UNATTEMPTED, np.int32)
+        self._context.kernel.query_nodes(self.ledger.key.pid, chunk.addresses[unknown], seen)
+        elsewhere = (seen >= 0) & (seen != self.ledger.target)
+        status[unknown] = np.where(elsewhere, np.int32(_UNATTEMPTED), seen)
+
+    def _call_report(self, chunk: _Pages, status: I32, returned: int) -> CallReport:
+        arrived = status == self.ledger.target
+        refused = (status < 0) & (status >= -_MAX_ERRNO)
+        errnos = {
+            -int(value): int(chunk.weight[status == value].sum(dtype=np.uint64)) for value in np.unique(status[refused])
+        }
+        if returned < 0:
+            unknown = ~arrived & ~refused
+            left = int(chunk.weight[unknown].sum(dtype=np.uint64))
+            errnos[-returned] = errnos.get(-returned, 0) + left
+        return CallReport(
+            self.ledger.key,
+            "move_pages",
+            self.ledger.target,
+            chunk.total_weight,
+            int(chunk.weight[arrived].sum(dtype=np.uint64)),
+            int(chunk.addresses[0]),
+            returned,
+            errnos,
+            self._context.clock(),
+        )
+
+    def _judge(self, chunk: _Pages, status: I32, refusal: int) -> None:
+        """Count what has ended; keep what is tried again; end the segment where the whole call was refused."""
+        arrived = status == self.ledger.target
+        if arrived.any():
+            self._count(chunk, arrived, Outcome.MOVED)
+            self._context.conditions.succeeded(self.ledger.key, self.ledger.target)
+        refused = (status < 0) & (status >= -_MAX_ERRNO) & ~np.isin(status, _AGAIN)
+        for value in np.unique(status[refused]).tolist():
+            self._count(chunk, status == value, _OUTCOME_OF_STATUS.get(value, Outcome.OTHER), -value)
+        left = ~arrived & ~refused
+        if refusal:
+            self._refused(chunk, left, refusal, progress=bool(arrived.any()))
+        else:
+            self._try_again(chunk, left)
+        if not refusal and not arrived.any() and bool((status == -errno.ENOMEM).any()):
+            self._give_up_full()
+
+    def _refused(self, chunk: _Pages, left: Bool, refusal: int, progress: bool) -> None:
+        if refusal == errno.ENOMEM:
+            self._count(chunk, left, Outcome.TARGET_FULL, refusal)
+            if not progress:
+                self._give_up_full()
+            return
+        if not self._context.kernel.is_alive(self._files.pidfd):
+            refusal = errno.ESRCH  # an exiting process has no mm any more: EINVAL (mm/migrate.c, find_mm_struct)
+        elif refusal == errno.EACCES:
+            self._context.conditions.outside_cpuset(self.ledger.key, self.ledger.target)
+        self._count(chunk, left, outcome_of(refusal), refusal)
+        self.end(outcome_of(refusal), refusal)
+
+    def _give_up_full(self) -> None:
+        """Stop asking: every further allocation would only reclaim memory on the full node."""
+        self._context.conditions.target_full(self.ledger.target)
+        self.target_full = True
+        self.end(Outcome.TARGET_FULL, errno.ENOMEM)
+
+    def _try_again(self, chunk: _Pages, left: Bool) -> None:
+        again = left & (chunk.tries < self._context.busy_retries)
+        self._count(chunk, left & ~again, Outcome.BUSY, errno.EBUSY)
+        waiting = chunk.where(again)
+        self._waiting = _Pages(waiting.addresses, waiting.owner, waiting.weight, waiting.tries + np.uint8(1))
+
+    def _count(self, chunk: _Pages, chosen: Bool, outcome: Outcome, errno_: int = 0) -> None:
+        self.ledger.count(chunk.owner[chosen], chunk.weight[chosen], outcome, errno_)

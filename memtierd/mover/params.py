@@ -1,0 +1,27 @@
+"""Parameters of the mover."""
+
+import attrs
+
+from memtierd.parameters import option
+
+
+@attrs.frozen(kw_only=True)
+class MoverParams:
+    """How fast memory is moved, and how hard the mover tries."""
+
+    interval_ms: int = option(
+        10, doc="Time between two chunks; a chunk is what the bandwidth allows in this time.", unit="ms", at_least=1
+    )
+    bandwidth: int = option(
+        100, doc="Memory moved per second at most, the time of the system calls included.", unit="MB/s", at_least=1
+    )
+    busy_retries: int = option(
+        3, doc="How often a page that is busy is tried again, an interval later, before it counts as busy.", at_least=0
+    )
+    max_call_pages: int = option(
+        65536,
+        doc="Most pages in one system call, whatever the bandwidth; it bounds how long stopping the mover takes.",
+        unit="pages",
+        at_least=1,
+        at_most=65536,
+    )

@@ -1,0 +1,179 @@
+/* Gather the addresses that a move_pages call needs: one for each page, or compound page, that is elsewhere. */
+
+#include "native.h"
+
+/* Entries that one call looks at, so that a call over memory with nothing to move ends as soon as others. */
+#define CALL_PAGES 65536
+
+struct collect {
+	int kpageflags_fd;
+	const struct node_map *map;
+	int32_t target_index;
+	uint64_t max_pages;
+	uint64_t gathered_pages;
+	uint64_t count; /* of addresses */
+	uint64_t *addresses;
+	uint32_t *owner;
+	uint32_t *weight;
+	uint64_t *already_there;
+	uint64_t *not_present;
+	uint64_t *present;
+	unsigned shift;
+	uint64_t flags[WINDOW_PAGES]; /* of the pages from runs_from on, up to run_end */
+};
+
+/* Return how many entries from `first` on are present and have consecutive PFNs, at least 1. */
+static uint32_t run_length(const struct chunk *chunk, uint32_t first)
+{
+	uint64_t pfn = chunk->entries[first] & PM_PFN_MASK;
+	uint32_t length = 1;
+
+	while (pfn != 0 && first + length < chunk->count) {
+		uint64_t entry = chunk->entries[first + length];
+
+		if (!(entry & PM_PRESENT) || (entry & PM_PFN_MASK) != pfn + length)
+			break;
+		length++;
+	}
+	return length;
+}
+
+static bool append(struct collect *collect, const struct chunk *chunk, uint32_t first, uint32_t length)
+{
+	uint64_t i = collect->count;
+
+	if (i != 0 && collect->gathered_pages + length > collect->max_pages)
+		return false;
+	collect->addresses[i] = (chunk->first_page + first) << collect->shift;
+	collect->owner[i] = (uint32_t)chunk->region;
+	collect->weight[i] = length;
+	collect->count = i + 1;
+	collect->gathered_pages += length;
+	collect->present[chunk->region] += length;
+	return true;
+}
+
+/* Gather a run of consecutive PFNs; return how many of its pages were taken, or -errno.
+ *
+ * Only such a run can be a compound page, so only here its flags are needed; a tail continues what is before it.
+ */
+static int64_t gather_run(struct collect *collect, const struct chunk *chunk, uint32_t first, uint32_t length)
+{
+	uint32_t begin = 0, end;
+
+	if (length > 1) {
+		uint64_t pfn = chunk->entries[first] & PM_PFN_MASK;
+		int64_t got = read_words(collect->kpageflags_fd, collect->flags, length, pfn);
+
+		if (got < 0)
+			return got;
+		memset(collect->flags + got, 0, (length - (uint64_t)got) * sizeof(*collect->flags));
+	}
+	for (; begin < length; begin = end) {
+		for (end = begin + 1; end < length && (collect->flags[end] & KPF_COMPOUND_TAIL); end++)
+			;
+		if (!append(collect, chunk, first + begin, end - begin))
+			break;
+	}
+	return begin;
+}
+
+/* Take in a chunk; return how many of its entries were dealt with (fewer when enough pages are gathered), or -errno. */
+static int64_t gather(struct collect *collect, const struct chunk *chunk)
+{
+	uint32_t i = 0;
+
+	while (i < chunk->count && collect->gathered_pages < collect->max_pages) {
+		uint64_t entry = chunk->entries[i];
+		int node = node_of_pfn(collect->map, entry & PM_PFN_MASK);
+
+		if (!(entry & PM_PRESENT)) {
+			collect->not_present[chunk->region]++;
+			i++;
+		} else if (node == collect->target_index) {
+			collect->present[chunk->region]++;
+			collect->already_there[chunk->region]++;
+			i++;
+		} else {
+			uint32_t length = run_length(chunk, i);
+			int64_t taken = gather_run(collect, chunk, i, length);
+
+			if (taken < 0)
+				return taken;
+			i += (uint32_t)taken;
+			if (taken < length)
+				break;
+		}
+	}
+	return i;
+}
+
+/* For a move to swap: nothing to gather, count where the pages are. */
+static int64_t count_for_swap(struct collect *collect, const struct chunk *chunk)
+{
+	for (uint32_t i = 0; i < chunk->count; i++) {
+		uint64_t entry = chunk->entries[i];
+
+		collect->present[chunk->region] += (entry & PM_PRESENT) != 0;
+		collect->already_there[chunk->region] += (entry & PM_SWAPPED) != 0;
+		collect->not_present[chunk->region] += !(entry & (PM_PRESENT | PM_SWAPPED));
+	}
+	return chunk->count;
+}
+
+static int64_t collect_all(struct collect *collect, struct walk *walk, struct position *next)
+{
+	struct chunk chunk;
+	uint64_t looked_at = 0;
+	int more = 1;
+
+	while (looked_at < CALL_PAGES && (more = walk_next(walk, &chunk)) > 0) {
+		uint64_t left = CALL_PAGES - looked_at;
+
+		chunk.count = chunk.count > left ? (uint32_t)left : chunk.count;
+		int64_t taken = collect->target_index < 0 ? count_for_swap(collect, &chunk) : gather(collect, &chunk);
+		if (taken < 0)
+			return taken;
+		looked_at += (uint64_t)taken;
+		*next = (struct position){chunk.region, chunk.offset + (uint32_t)taken};
+		if (taken < chunk.count)
+			break;
+	}
+	while (next->range < walk->regions.count && next->page >= walk->regions.pages[next->range])
+		*next = (struct position){next->range + 1, 0};
+	return more < 0 ? more : (int64_t)collect->count;
+}
+
+/* Walk from *next and gather pages on other nodes than the target, until `max_pages` or CALL_PAGES entries.
+ *
+ * Returns the number of `addresses` (room for `max_pages`, or CALL_PAGES if that is less, is enough) and moves *next.
+ * A first compound page larger than `max_pages` is taken whole.  A compound page that straddles two ranges has an
+ * address in each; the kernel answers EBUSY for the second one.  `already_there`, `not_present` and `present` add up.
+ */
+int64_t memtierd_collect_pages(int pagemap_fd, int kpageflags_fd, const uint64_t *start, const uint32_t *pages,
+			       uint64_t ranges, const struct node_map *map, int32_t target_index, uint64_t max_pages,
+			       struct position *next, uint64_t *addresses, uint32_t *owner, uint32_t *weight,
+			       uint64_t *already_there, uint64_t *not_present, uint64_t *present,
+			       const int32_t *stop)
+{
+	struct regions all = {start, pages, ranges, page_shift()};
+	uint64_t least = max_pages > HUGE_PAGES && target_index >= 0 ? max_pages : HUGE_PAGES;
+	uint32_t window_pages = least > WINDOW_PAGES || target_index < 0 ? WINDOW_PAGES : (uint32_t)least;
+	struct collect *collect = calloc(1, sizeof(*collect));
+	struct walk walk;
+	int64_t result = walk_open(&walk, pagemap_fd, all, window_pages, stop);
+
+	if (collect && result == 0) {
+		*collect = (struct collect){
+			kpageflags_fd, map, target_index, max_pages, 0, 0, addresses, owner, weight,
+			already_there, not_present, present, all.shift, {0},
+		};
+		walk.next = *next;
+		result = collect_all(collect, &walk, next);
+	} else {
+		result = -ENOMEM;
+	}
+	walk_close(&walk);
+	free(collect);
+	return result;
+}

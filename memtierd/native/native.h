@@ -1,0 +1,113 @@
+/* What the C sources share: bits of the kernel's page tables files, and reading them in bulk. */
+
+#ifndef MEMTIERD_NATIVE_H
+#define MEMTIERD_NATIVE_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "declarations.h"
+
+/* /proc/PID/pagemap, Documentation/admin-guide/mm/pagemap.rst */
+#define PM_PFN_MASK ((UINT64_C(1) << 55) - 1)
+#define PM_SOFT_DIRTY (UINT64_C(1) << 55)
+#define PM_SWAPPED (UINT64_C(1) << 62)
+#define PM_PRESENT (UINT64_C(1) << 63)
+
+/* /proc/kpageflags, include/uapi/linux/kernel-page-flags.h */
+#define KPF_LRU (UINT64_C(1) << 5)
+#define KPF_COMPOUND_HEAD (UINT64_C(1) << 15)
+#define KPF_COMPOUND_TAIL (UINT64_C(1) << 16)
+
+/* Entries of one read: 64 KiB.  Larger reads are not faster, and `stop` is polled between two reads. */
+#define WINDOW_PAGES 8192
+
+/* Reading this many unwanted entries costs less than one more system call. */
+#define GAP_PAGES 64
+
+/* Reads that are cut short end at a multiple of this many pages, so that they don't cut a huge page. */
+#define HUGE_PAGES 512
+
+static inline unsigned page_shift(void)
+{
+	return (unsigned)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
+}
+
+static inline bool stopped(const int32_t *stop)
+{
+	return __atomic_load_n(stop, __ATOMIC_RELAXED) != 0;
+}
+
+/* Return the row of `node_pages` of a PFN; -1 when its node is unknown or the PFN is hidden (0: no CAP_SYS_ADMIN). */
+static inline int node_of_pfn(const struct node_map *map, uint64_t pfn)
+{
+	uint64_t block = pfn >> map->block_shift;
+
+	if (pfn == 0 || block >= map->blocks)
+		return -1;
+	int node = map->index_of_block[block];
+	return node >= 0 && (uint32_t)node < map->nodes ? node : -1;
+}
+
+static inline uint32_t capped(uint64_t count, uint32_t max_count)
+{
+	return (uint32_t)(max_count != 0 && count > max_count ? max_count : count);
+}
+
+/* files.c */
+int64_t read_words(int fd, uint64_t *words, uint64_t count, uint64_t first);
+int64_t write_words(int fd, const uint64_t *words, uint64_t count, uint64_t first);
+
+/* walk.c: regions in the order given, read in few large pieces that span close neighbours */
+
+struct regions {
+	const uint64_t *start;
+	const uint32_t *pages;
+	uint64_t count;
+	unsigned shift;
+};
+
+/* Pages [first, end) that hold the regions from one position up to `next`. */
+struct span {
+	uint64_t first;
+	uint64_t end;
+	struct position next;
+};
+
+struct span span_from(const struct regions *regions, struct position from, uint64_t max_pages);
+
+struct walk {
+	int fd;
+	uint32_t window_pages; /* entries of one read, at most */
+	struct regions regions;
+	const int32_t *stop;
+	struct position next;
+	uint64_t *entries;
+	uint64_t first_page; /* of entries */
+	uint64_t count;      /* of entries */
+	uint64_t read;       /* entries read since the start */
+};
+
+/* Entries of one region, or of a part of it. */
+struct chunk {
+	const uint64_t *entries;
+	uint32_t count;
+	uint64_t region;
+	uint32_t offset;     /* of the first entry in the region, pages */
+	uint64_t first_page; /* virtual page number of the first entry */
+};
+
+int walk_open(struct walk *walk, int fd, struct regions regions, uint32_t window_pages, const int32_t *stop);
+int walk_next(struct walk *walk, struct chunk *chunk);
+void walk_close(struct walk *walk);
+
+/* scan.c */
+void count_swapped(const struct chunk *chunk, uint32_t *swapped);
+void count_nodes(const struct chunk *chunk, const struct node_map *map, uint64_t regions, uint32_t *node_pages);
+
+#endif

@@ -1,0 +1,1 @@
+"""Desired minus actual placement, within limits: pure functions from columns to a plan."""

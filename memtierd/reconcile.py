@@ -1,0 +1,269 @@
+"""One tick of the loop: take in observations and outcomes, decide, step every region's state, and plan."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from memtierd.model import (
+    F32,
+    I64,
+    U8,
+    U32,
+    MachineFacts,
+    MoveReport,
+    Outcome,
+    ProcessFacts,
+    ProcessKey,
+    ProcessScan,
+    Scan,
+)
+from memtierd.placement.limits import room_pages
+from memtierd.placement.plan import Candidates, Plan, Whereabouts, empty_plan, make_plan
+from memtierd.placement.wrong import wrong_pages
+from memtierd.policies.common import History, Policy
+from memtierd.regions import geometry, history, lifecycle
+from memtierd.regions.columns import SHOWN
+from memtierd.regions.journal import ACTIVITY, PLACEMENT, Journal
+from memtierd.regions.lifecycle import BACKOFF, MISPLACED, QUEUED, UNKNOWN, UNSEEN
+from memtierd.regions.processes import ProcessTable
+from memtierd.regions.table import RegionTable
+from memtierd.statistics import Statistics
+
+REBASE_AT_MS = 1 << 31
+KEEP_MS = 1 << 30
+"""Times are 32-bit milliseconds: at REBASE_AT_MS (24 days) the epoch moves so that KEEP_MS (12 days) stay."""
+
+_GOOD = (Outcome.MOVED, Outcome.ALREADY_THERE, Outcome.NOT_PRESENT)
+
+
+class Reconciler:
+    """The state of the loop.  It has no thread, clock or kernel of its own: one thread calls it with values."""
+
+    def __init__(self, policy: Policy, node_ids: Sequence[int], epoch_ns: int) -> None:
+        self.policy = policy
+        self.node_ids = tuple(node_ids)
+        self.table = RegionTable(len(node_ids))
+        self.processes = ProcessTable()
+        self.statistics = Statistics()
+        self.journal = Journal()
+        self.plan: Plan = empty_plan()
+        self.last_scan: Scan | None = None
+        self._epoch_ns = epoch_ns
+
+    def at_ms(self, at_ns: int) -> int:
+        """Return a time of the monotonic clock in the table's milliseconds."""
+        return max(0, (at_ns - self._epoch_ns) // 1_000_000)
+
+    # observe
+
+    def observe(self, scan: Scan) -> None:
+        """Take in one whole round of the tracker: geometry first, then counts, then what lies where."""
+        self._rebase(scan.ended_ns)
+        self.last_scan = scan
+        self.statistics.scan(scan)
+        self.forget(scan.gone, scan.ended_ns)
+        for failure in scan.failed:
+            self.statistics.event(f"scan failed: {failure.message}", scan.ended_ns)
+        rows = [(self.processes.add(process.facts), process) for process in scan.processes]
+        cuts = [geometry.Cut(row, process.start, process.pages) for row, process in rows]
+        changed = [cut for cut in cuts if not geometry.is_same(self.table, cut)]
+        if changed:
+            now_ms = self.at_ms(scan.started_ns)
+            self.table, ended = geometry.follow(self.table, changed, now_ms)
+            self._bury(ended, now_ms)
+        for row, process in rows:
+            self._record(row, process)
+
+    def _record(self, row: int, process: ProcessScan) -> None:
+        seen_ms = self.at_ms(process.started_ns)
+        before_ms = self.processes.observe(row, seen_ms)
+        gap_s = max(0, seen_ms - before_ms) / 1000 if before_ms else 0.0
+        rows = self.table.rows_of(row)
+        history.record(self.table, rows, process, seen_ms, self.policy.heat, gap_s)
+        placement = self.table.placement[rows]
+        # A scan that began before the last move ended may have looked before the pages moved.
+        seen = (placement == UNSEEN) & (self.table.not_before_ms[rows] <= seen_ms)
+        self._step_placement(_positions(rows)[seen], "observed", seen_ms)
+
+    def forget(self, keys: Iterable[ProcessKey], now_ns: int) -> None:
+        """Drop processes that ended or are watched no longer, with all their regions."""
+        known = [key for key in keys if key in self.processes]
+        if not known:
+            return
+        rows = [self.processes.row(key) for key in known]
+        self.table, ended = geometry.without(self.table, [row for row in rows if row is not None])
+        self._bury(ended, self.at_ms(now_ns))
+        for key in known:
+            self.processes.remove(key)
+
+    def _bury(self, ended: RegionTable, now_ms: int) -> None:
+        """Step regions that no longer exist to their last state, for the journal."""
+        machine = self.policy.activity
+        events = np.full(len(ended), machine.event("unmapped"), dtype=np.uint8)
+        after = machine.step(ended.activity, events)
+        pids = self.processes.pids[ended.process]
+        self.journal.record(now_ms, ACTIVITY, pids, ended.start, ended.activity, after, events)
+
+    # decide
+
+    def decide(self, now_ns: int, machine: MachineFacts) -> Plan:
+        """Step every region's activity, set where it should be, and return the plan to get it there."""
+        self._rebase(now_ns)
+        now_ms = self.at_ms(now_ns)
+        value = self._step_activity(now_ms)
+        self.table.desired[:] = self.policy.place_of_state[self.table.activity]
+        wrong = wrong_pages(self.table.desired, self.table.node_pages, self.policy.places, self.node_ids)
+        self._judge_placement(wrong, now_ms)
+        rows = np.flatnonzero((self.table.placement == MISPLACED) & (wrong > 0))
+        self.plan = self._plan(rows, wrong, value, machine, now_ms)
+        self._step_placement(self.plan.blocked.row, "blocked", now_ms)
+        self._back_off(self.plan.blocked.row, now_ms)
+        self.statistics.event(f"policy.{self.policy.name}.tick", now_ns)
+        return self.plan
+
+    def history(self) -> History:
+        """Return what the policy judges by, for every region."""
+        table = self.table
+        return History(
+            last_access_ms=table.last_access_ms,
+            active_since_ms=table.active_since_ms,
+            observed_ms=self.processes.observed_ms[table.process],
+            heat=table.heat,
+            judged=history.is_judged(table.flags),
+        )
+
+    def _step_activity(self, now_ms: int) -> F32:
+        seen = self.history()
+        events = self.policy.events(seen)
+        before = self.table.activity
+        after = self.policy.activity.step(before, events)
+        changed = np.flatnonzero(after != before)
+        if len(changed):
+            pids = self.processes.pids[self.table.process[changed]]
+            self.journal.record(
+                now_ms, ACTIVITY, pids, self.table.start[changed], before[changed], after[changed], events[changed]
+            )
+            self.table.flags[changed] &= np.uint8(~SHOWN & 0xFF)
+        self.table.activity = after
+        return self.policy.measure(seen, after)
+
+    def _judge_placement(self, wrong: U32, now_ms: int) -> None:
+        table = self.table
+        due = np.flatnonzero((table.placement == BACKOFF) & (table.not_before_ms <= now_ms))
+        self._step_placement(due, "retry", now_ms)
+        right = wrong == 0
+        settling = np.flatnonzero(right & ((table.placement == MISPLACED) | (table.placement == BACKOFF)))
+        self._step_placement(settling, "right", now_ms)
+        table.failures[settling] = 0
+        self._step_placement(np.flatnonzero(~right & (table.placement == lifecycle.SETTLED)), "wrong", now_ms)
+
+    def _plan(self, rows: I64, wrong: U32, value: F32, machine: MachineFacts, now_ms: int) -> Plan:
+        table = self.table
+        candidates = Candidates(
+            row=rows,
+            process=table.process[rows],
+            start=table.start[rows],
+            pages=table.pages[rows],
+            node_pages=table.node_pages[:, rows],
+            wrong_pages=wrong[rows],
+            desired=table.desired[rows],
+            activity=table.activity[rows],
+            value=value[rows],
+        )
+        tracked = table.node_pages.sum(axis=1, dtype=np.int64)
+        params = self.policy.params
+        room = room_pages(machine, params.reserve_percent, self.policy.node_limits, tracked)
+        return make_plan(candidates, self.policy.places, self._whereabouts, machine, room, now_ms)
+
+    def _whereabouts(self, process: int) -> Whereabouts:
+        facts: ProcessFacts = self.processes.facts(process)
+        return Whereabouts(facts.allowed_nodes, facts.running_node)
+
+    # apply
+
+    def enqueue(self, rows: I64, now_ns: int) -> None:
+        """Note that the mover has these regions now."""
+        self._step_placement(rows, "enqueue", self.at_ms(now_ns))
+
+    def unshown(self, plan: Plan) -> Plan:
+        """Return the entries of the current plan that a dry run has not told of yet, and mark them as told."""
+        fresh = (self.table.flags[plan.row] & np.uint8(SHOWN)) == 0
+        self.table.flags[plan.row] |= np.uint8(SHOWN)
+        return plan.choose(fresh)
+
+    def report(self, report: MoveReport, now_ns: int) -> None:
+        """Take in what became of a batch: done regions wait to be seen again, failed ones back off."""
+        self.statistics.report(report)
+        process = self.processes.row(report.key)
+        if process is None:
+            return
+        now_ms = self.at_ms(now_ns)
+        rows, found = geometry.match(self.table, process, report.start, report.pages)
+        if report.dropped:
+            self._step_placement(rows, "dropped", now_ms)
+            return
+        outcomes = report.outcomes[found]
+        self.table.outcome[rows] = _main_outcome(outcomes) + 1
+        queued = self.table.placement[rows] == QUEUED
+        failed = outcomes.sum(axis=1) > outcomes[:, _GOOD].sum(axis=1)
+        self._step_placement(rows[~failed], "done", now_ms)
+        done = rows[~failed & queued]
+        self.table.not_before_ms[done] = now_ms
+        self.table.failures[done] = 0
+        self._step_placement(rows[failed], "failed", now_ms)
+        self._back_off(rows[failed & queued], now_ms)
+
+    def _back_off(self, rows: I64, now_ms: int) -> None:
+        """Set the time of the next try, twice as far away after every failure."""
+        params = self.policy.params
+        doubled = np.minimum(self.table.failures[rows], 20)
+        wait = np.minimum(params.retry_ms * (np.int64(1) << doubled.astype(np.int64)), params.retry_max_ms)
+        self.table.not_before_ms[rows] = (now_ms + wait).astype(np.uint32)
+        self.table.failures[rows] = np.minimum(self.table.failures[rows], 254) + 1
+
+    def _step_placement(self, rows: I64, event: str, now_ms: int) -> None:
+        if not len(rows):
+            return
+        machine = lifecycle.PLACEMENT
+        before = self.table.placement[rows]
+        events = np.full(len(rows), machine.event(event), dtype=np.uint8)
+        after = machine.step(before, events)
+        self.table.placement[rows] = after
+        changed = after != before
+        starts, pids = self.table.start[rows][changed], self.processes.pids[self.table.process[rows][changed]]
+        self.journal.record(now_ms, PLACEMENT, pids, starts, before[changed], after[changed], events[changed])
+
+    # change of policy, passing of time
+
+    def set_policy(self, policy: Policy) -> None:
+        """Decide by another policy from now on; access times and heat are kept, states start as unknown."""
+        self.policy = policy
+        self.plan = empty_plan()
+        self.table.activity = np.full(len(self.table), UNKNOWN, dtype=np.uint8)
+        self.table.desired[:] = 0
+
+    def reset_counters(self) -> None:
+        """Set the summed-up access counts of all regions to 0."""
+        self.table.accesses[:] = 0
+        self.table.writes[:] = 0
+
+    def _rebase(self, now_ns: int) -> None:
+        now_ms = self.at_ms(now_ns)
+        if now_ms < REBASE_AT_MS:
+            return
+        shift_ms = now_ms - KEEP_MS
+        self.table.shift_times(shift_ms)
+        self.processes.shift_times(shift_ms)
+        self._epoch_ns += shift_ms * 1_000_000
+
+
+def _positions(rows: slice) -> I64:
+    return np.arange(rows.start, rows.stop, dtype=np.int64)
+
+
+def _main_outcome(outcomes: "np.typing.NDArray[np.uint64]") -> U8:
+    """Return for each region the outcome that most of its pages met, apart from pages that aren't there."""
+    told = outcomes.copy()
+    told[:, Outcome.NOT_PRESENT] = np.minimum(told[:, Outcome.NOT_PRESENT], 1)
+    main: U8 = told.argmax(axis=1).astype(np.uint8)
+    return main

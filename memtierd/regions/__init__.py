@@ -1,0 +1,1 @@
+"""The region table, its geometry and its state machines: pure functions over NumPy columns."""

@@ -1,0 +1,105 @@
+"""Cut mappings into regions on a grid of absolute addresses, and tell which regions were seen before."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from memtierd.model import U32, U64, Bool
+from memtierd.units import PAGE_BYTES
+
+MAX_REGION_PAGES = 1 << 20
+"""The largest grid (4 GiB with 4 KiB pages): address arithmetic stays far from the end of 64 bits."""
+
+
+class Geometry(NamedTuple):
+    """Where regions are: one entry a region, ascending by start, never overlapping."""
+
+    start: U64
+    """Address of the first byte of each region."""
+    pages: U32
+
+    @property
+    def end(self) -> U64:
+        """Return the address behind the last byte of each region."""
+        return self.start + self.pages.astype(np.uint64) * np.uint64(PAGE_BYTES)
+
+
+def carve(range_start: U64, range_end: U64, pages_in_region: int) -> Geometry:
+    """Cut ranges at the multiples of `pages_in_region` pages of the address.
+
+    A mapping that grows or moves its start therefore never shifts the regions of the rest; only its
+    first and last region may be shorter.  Adjacent ranges keep regions of their own.
+
+    Args:
+        range_start: ascending page-aligned addresses, one a range.
+        range_end: address behind each range; ranges are not empty and don't overlap.
+        pages_in_region: 1 … MAX_REGION_PAGES.
+
+    """
+    cell_bytes = np.uint64(pages_in_region * PAGE_BYTES)
+    first_cell = range_start // cell_bytes
+    cells = (range_end - np.uint64(1)) // cell_bytes - first_cell + np.uint64(1)
+    owner, nth = _expand(cells)
+    cell_start = (first_cell[owner] + nth) * cell_bytes
+    start = np.maximum(cell_start, range_start[owner])
+    end = np.minimum(cell_start + cell_bytes, range_end[owner])
+    return _geometry(start, end)
+
+
+def whole(range_start: U64, range_end: U64) -> Geometry:
+    """Return one region a range; a range has at most 2**32 - 1 pages."""
+    return _geometry(range_start, range_end)
+
+
+def widen(bounds: tuple[int, int], start: U64, end: U64, pages_in_region: int) -> tuple[U64, U64]:
+    """Round ranges outwards to the grid, join those that touch, and cut what sticks out of `bounds`.
+
+    With the populated ranges of a sparse mapping this gives the few ranges that are worth carving,
+    however finely its pages are scattered.
+
+    Args:
+        bounds: first address of the mapping and the address behind it.
+        start: ascending addresses inside `bounds`, one a populated range.
+        end: address behind each range.
+        pages_in_region: 1 … MAX_REGION_PAGES.
+
+    """
+    if start.size == 0:
+        return start, end
+    cell_bytes = np.uint64(pages_in_region * PAGE_BYTES)
+    low = start // cell_bytes * cell_bytes
+    high = (end + (cell_bytes - np.uint64(1))) // cell_bytes * cell_bytes
+    apart = low[1:] > high[:-1]
+    joined_low = low[np.concatenate(([True], apart))]
+    joined_high = high[np.concatenate((apart, [True]))]
+    return np.maximum(joined_low, np.uint64(bounds[0])), np.minimum(joined_high, np.uint64(bounds[1]))
+
+
+def covered(geometry: Geometry, before: Geometry) -> Bool:
+    """Tell of each region whether at least half of its pages lay in regions of `before`."""
+    inside_bytes = _bytes_below(before, geometry.end) - _bytes_below(before, geometry.start)
+    return inside_bytes * np.uint64(2) >= geometry.end - geometry.start
+
+
+def _bytes_below(geometry: Geometry, address: U64) -> U64:
+    """Return how many bytes of all regions lie below each address."""
+    if geometry.start.size == 0:
+        return np.zeros(address.shape, np.uint64)
+    length = geometry.end - geometry.start
+    total_before = np.cumsum(length, dtype=np.uint64) - length
+    at = np.searchsorted(geometry.start, address, side="right").astype(np.int64) - 1
+    nearest = np.maximum(at, 0)
+    inside = np.minimum(address - geometry.start[nearest], length[nearest])
+    return np.where(at < 0, np.uint64(0), total_before[nearest] + inside)
+
+
+def _expand(counts: U64) -> tuple[npt.NDArray[np.int64], U64]:
+    """Return for `counts` [2, 3] the owners [0, 0, 1, 1, 1] and the positions [0, 1, 0, 1, 2]."""
+    owner = np.repeat(np.arange(counts.size), counts.astype(np.int64))
+    first = np.cumsum(counts, dtype=np.uint64) - counts
+    return owner, np.arange(owner.size, dtype=np.uint64) - first[owner]
+
+
+def _geometry(start: U64, end: U64) -> Geometry:
+    return Geometry(start, ((end - start) // np.uint64(PAGE_BYTES)).astype(np.uint32))

@@ -1,0 +1,49 @@
+"""Every column of the region table, declared once: name, type, unit, who writes it, and its value for a new region."""
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+NEVER_MS = 0xFFFF_FFFF
+"""In active_since_ms: the last scan did not see the region used."""
+ANYWHERE = 0
+"""In desired: no rule says where the region should be."""
+
+JUDGED = 1
+"""In flags: at least one scan could tell whether the region was used."""
+SHOWN = 2
+"""In flags: the dry run has told of the intended move."""
+
+
+@attrs.frozen
+class Column:
+    """One column of the table."""
+
+    name: str
+    dtype: npt.DTypeLike
+    unit: str
+    writer: str
+    """The one module that writes it."""
+    fresh: int
+    """Value in a region that was never seen before; `last_access_ms` gets the time of the scan instead."""
+
+
+COLUMNS = (
+    Column("process", np.uint16, "row of the process table", "geometry", 0),
+    Column("start", np.uint64, "address, bytes", "geometry", 0),
+    Column("pages", np.uint32, "pages", "geometry", 0),
+    Column("accesses", np.uint32, "pages seen accessed, summed over scans", "history", 0),
+    Column("writes", np.uint32, "pages seen written, summed over scans", "history", 0),
+    Column("last_access_ms", np.uint32, "ms since the table's epoch", "history", 0),
+    Column("active_since_ms", np.uint32, "ms since the table's epoch, or NEVER_MS", "history", NEVER_MS),
+    Column("heat", np.float32, "accesses a page, decayed", "history", 0),
+    Column("swapped_pages", np.uint32, "pages", "history", 0),
+    Column("activity", np.uint8, "code in the policy's activity machine", "reconcile", 0),
+    Column("placement", np.uint8, "code in the placement machine", "reconcile", 0),
+    Column("desired", np.uint8, "index in the policy's places, ANYWHERE = 0", "reconcile", ANYWHERE),
+    Column("not_before_ms", np.uint32, "ms: retry of a backoff, or scans older than this don't count", "reconcile", 0),
+    Column("failures", np.uint8, "failed moves in a row", "reconcile", 0),
+    Column("outcome", np.uint8, "main Outcome of the last move + 1, 0 = none", "reconcile", 0),
+    Column("flags", np.uint8, "bits JUDGED, SHOWN", "history, reconcile", 0),
+)
+"""`node_pages` comes on top: shape (nodes, regions), uint32, written by history."""

@@ -1,0 +1,75 @@
+"""From a tracker's name and parameters to a tracker that works on this machine."""
+
+from typing import Any
+
+import attrs
+
+from memtierd.errors import UnsupportedError
+from memtierd.linux.probe import Features
+from memtierd.trackers.grid import IdlePageTracker, SoftDirtyTracker
+from memtierd.trackers.kernel import TrackerKernel
+from memtierd.trackers.params import AutoParams, IdlePageParams, ReferencedParams, SoftDirtyParams
+from memtierd.trackers.referenced import ReferencedTracker
+from memtierd.trackers.tracker import Tracker
+
+REGISTRY: dict[str, type[Any]] = {
+    "auto": AutoParams,
+    "idlepage": IdlePageParams,
+    "softdirty": SoftDirtyParams,
+    "referenced": ReferencedParams,
+}
+"""Parameters of each tracker by name."""
+
+_BEST_FIRST = ("idlepage", "softdirty", "referenced")
+"""What auto tries: all accesses in small regions, writes in small regions, all accesses in whole mappings."""
+
+
+def build(name: str, params: Any, kernel: TrackerKernel, features: Features) -> Tracker:
+    """Return the tracker `name`, one of REGISTRY, with an instance of the params class it has there.
+
+    Raises UnsupportedError, which says what to change, when it can't work on this machine, and
+    KernelError when its files can't be opened.
+    """
+    _require_placement(kernel, features)
+    if name == "auto":
+        return _build_best(params, kernel, features)
+    feature = features.get(name)
+    if not feature.works:
+        raise UnsupportedError(f"tracker {name} does not work here: {feature.detail}")
+    return _make(name, params, kernel, "")
+
+
+def _build_best(params: AutoParams, kernel: TrackerKernel, features: Features) -> Tracker:
+    """Return the first tracker that works, with the reasons against those before it."""
+    rejected: list[str] = []
+    for name in _BEST_FIRST:
+        feature = features.get(name)
+        if feature.works:
+            against = "; ".join(rejected) or "nothing better exists"
+            return _make(name, _narrowed(name, params), kernel, f"auto became {name}: {against}")
+        rejected.append(f"{name} does not work here: {feature.detail}")
+    raise UnsupportedError(f"tracker auto: {'; '.join(rejected)}")
+
+
+def _make(name: str, params: Any, kernel: TrackerKernel, why: str) -> Tracker:
+    match name:
+        case "idlepage":
+            return IdlePageTracker(params, kernel, why)
+        case "softdirty":
+            return SoftDirtyTracker(params, kernel, why)
+        case _:
+            return ReferencedTracker(params, kernel, why)
+
+
+def _narrowed(name: str, params: AutoParams) -> Any:
+    """Return the parameters of tracker `name` with those of its values that auto also has."""
+    cls = REGISTRY[name]
+    known = {field.name for field in attrs.fields(cls)}
+    return cls(**{key: value for key, value in attrs.asdict(params).items() if key in known})
+
+
+def _require_placement(kernel: TrackerKernel, features: Features) -> None:
+    """Refuse a machine where a scan could not say on which node pages are."""
+    pfn = features.get("pagemap_pfn")
+    if not pfn.works and not (kernel.nodes == 1 and kernel.finds_populated):
+        raise UnsupportedError(f"trackers can't see on which node pages are: {pfn.detail}")

@@ -1,0 +1,266 @@
+"""The kernel as trackers see it: one port, and what implements it on Linux."""
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from collections.abc import Mapping as MappingType
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+import attrs
+import numpy as np
+
+from memtierd import native
+from memtierd.errors import KernelError, ProcessGoneError, from_oserror
+from memtierd.linux.numa import cpu_to_node, node_map
+from memtierd.linux.proc import Mapping, MappingUse, clear_refs, maps, process_facts, smaps
+from memtierd.linux.roots import ROOTS, Roots, pid_error, translated
+from memtierd.model import U32, U64, AddressRange, MachineFacts, ProcessFacts, ProcessKey
+from memtierd.regions.carving import Geometry
+from memtierd.trackers.tracker import ScanStoppedError, StopFlag
+
+
+@attrs.frozen
+class IdleFiles:
+    """Open files of idle page tracking; whoever opened them closes them."""
+
+    kpageflags_fd: int
+    bitmap_fd: int
+
+    def close(self) -> None:
+        """Close both."""
+        os.close(self.kpageflags_fd)
+        os.close(self.bitmap_fd)
+
+
+class TrackerKernel(Protocol):
+    """All that a tracker needs of the machine.
+
+    Methods that take a process raise ProcessGoneError when it has ended and KernelError for
+    everything else; those that take a stop flag raise ScanStoppedError when it was set.  Counts are
+    added to columns of zeros with one entry a region; `node_pages` has shape (nodes, regions).
+    """
+
+    @property
+    def nodes(self) -> int:
+        """Return the number of NUMA nodes."""
+
+    @property
+    def memory_pages(self) -> int:
+        """Return the pages of memory and swap together: no process can have more."""
+
+    @property
+    def finds_populated(self) -> bool:
+        """Tell whether `populated` works here."""
+
+    def now_ns(self) -> int:
+        """Return a monotonic time."""
+
+    def facts(self, key: ProcessKey) -> ProcessFacts:
+        """Return what placement needs to know; also the proof that the pid still names this process."""
+
+    def mappings(self, key: ProcessKey) -> list[Mapping]:
+        """Return the mappings, ascending; none of a process that has exited and was not reaped."""
+
+    def uses(self, key: ProcessKey) -> list[MappingUse]:
+        """Return the mappings with their referenced pages, ascending."""
+
+    def clear(self, key: ProcessKey, value: int) -> None:
+        """Write `value` to the process's clear_refs."""
+
+    def pagemap(self, key: ProcessKey) -> AbstractContextManager[int]:
+        """Open the process's pagemap for the duration of a `with` block."""
+
+    def open_idle(self) -> IdleFiles:
+        """Open the files of idle page tracking."""
+
+    def populated(self, pagemap_fd: int, bounds: AddressRange, stop: StopFlag) -> tuple[U64, U64]:
+        """Return start and end of the present or swapped ranges inside `bounds`, ascending."""
+
+    def count_present(self, pagemap_fd: int, regions: Geometry, swapped: U32, node_pages: U32, stop: StopFlag) -> None:
+        """Count where pages are."""
+
+    def count_dirty(
+        self,
+        pagemap_fd: int,
+        regions: Geometry,
+        max_count: int,
+        written: U32,
+        swapped: U32,
+        node_pages: U32,
+        stop: StopFlag,
+    ) -> None:
+        """Count soft-dirty pages, at most `max_count` a region (0: all), and where pages are."""
+
+    def count_idle(
+        self,
+        pagemap_fd: int,
+        files: IdleFiles,
+        regions: Geometry,
+        max_count: int,
+        accessed: U32,
+        swapped: U32,
+        node_pages: U32,
+        stop: StopFlag,
+    ) -> None:
+        """Count pages that are not idle and set all pages idle again; and count where pages are."""
+
+
+@attrs.frozen
+class LinuxTrackerKernel:
+    """TrackerKernel over /proc, /sys and memtierd.native."""
+
+    nodes: int
+    memory_pages: int
+    finds_populated: bool
+    node_map: native.NodeMap
+    cpu_nodes: MappingType[int, int]
+    """Node of each CPU that was online at the start."""
+    clock: Callable[[], int]
+    roots: Roots = ROOTS
+
+    def now_ns(self) -> int:
+        """Return the time of the injected clock."""
+        return self.clock()
+
+    def facts(self, key: ProcessKey) -> ProcessFacts:
+        """Return what placement needs to know."""
+        return process_facts(key, self.roots, self.cpu_nodes)
+
+    def mappings(self, key: ProcessKey) -> list[Mapping]:
+        """Return the mappings from /proc/PID/maps."""
+        return maps(key.pid, self.roots)
+
+    def uses(self, key: ProcessKey) -> list[MappingUse]:
+        """Return the mappings from /proc/PID/smaps."""
+        return smaps(key.pid, self.roots)
+
+    def clear(self, key: ProcessKey, value: int) -> None:
+        """Write to /proc/PID/clear_refs."""
+        clear_refs(key.pid, value, self.roots)
+
+    @contextmanager
+    def pagemap(self, key: ProcessKey) -> Iterator[int]:
+        """Open /proc/PID/pagemap; errors of reading it inside the `with` block are translated, too.
+
+        The open file stays with the address space it was opened for (fs/proc/task_mmu.c), so a
+        process checked after opening can't be exchanged for another one.  One without an address
+        space (it has exited, or is a kernel thread) reads as empty and is refused: PAGEMAP_SCAN on it
+        dereferences NULL in kernels before 6.16.
+        """
+        path = f"{self.roots.proc}/{key.pid}/pagemap"
+        try:
+            pagemap_fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise pid_error(f"open {path}", error, key.pid, self.roots) from error
+        try:
+            if not os.pread(pagemap_fd, 8, 0):
+                raise ProcessGoneError(f"read {path}")
+            yield pagemap_fd
+        except OSError as error:
+            raise _scan_error(f"read {path}", error) from error
+        finally:
+            os.close(pagemap_fd)
+
+    def open_idle(self) -> IdleFiles:
+        """Open /proc/kpageflags and the idle bitmap (Documentation/admin-guide/mm/idle_page_tracking.rst)."""
+        kpageflags_fd = _open(f"{self.roots.proc}/kpageflags", os.O_RDONLY)
+        try:
+            bitmap_fd = _open(f"{self.roots.sys}/kernel/mm/page_idle/bitmap", os.O_RDWR)
+        except KernelError:
+            os.close(kpageflags_fd)
+            raise
+        return IdleFiles(kpageflags_fd, bitmap_fd)
+
+    def populated(self, pagemap_fd: int, bounds: AddressRange, stop: StopFlag) -> tuple[U64, U64]:
+        """Find present and swapped ranges with PAGEMAP_SCAN."""
+        return native.populated(pagemap_fd, bounds, stop.array)
+
+    def count_present(self, pagemap_fd: int, regions: Geometry, swapped: U32, node_pages: U32, stop: StopFlag) -> None:
+        """Count with PAGEMAP_SCAN on a machine with one node, by page frame number otherwise."""
+        if self._is_flat:
+            native.scan_presence_fast(pagemap_fd, *regions, swapped, node_pages[0], stop.array)
+        else:
+            native.scan_presence(pagemap_fd, *regions, self.node_map, swapped, node_pages, stop.array)
+
+    def count_dirty(
+        self,
+        pagemap_fd: int,
+        regions: Geometry,
+        max_count: int,
+        written: U32,
+        swapped: U32,
+        node_pages: U32,
+        stop: StopFlag,
+    ) -> None:
+        """Count with PAGEMAP_SCAN on a machine with one node, by page frame number otherwise."""
+        if self._is_flat:
+            native.scan_soft_dirty_fast(pagemap_fd, *regions, max_count, written, swapped, node_pages[0], stop.array)
+        else:
+            native.scan_soft_dirty(
+                pagemap_fd, *regions, max_count, self.node_map, written, swapped, node_pages, stop.array
+            )
+
+    def count_idle(
+        self,
+        pagemap_fd: int,
+        files: IdleFiles,
+        regions: Geometry,
+        max_count: int,
+        accessed: U32,
+        swapped: U32,
+        node_pages: U32,
+        stop: StopFlag,
+    ) -> None:
+        """Count by page frame number in the idle bitmap."""
+        native.scan_idle(
+            pagemap_fd,
+            files.kpageflags_fd,
+            files.bitmap_fd,
+            *regions,
+            max_count,
+            self.node_map,
+            accessed,
+            swapped,
+            node_pages,
+            stop.array,
+        )
+
+    @property
+    def _is_flat(self) -> bool:
+        """Return whether presence alone says on which node a page is."""
+        return self.nodes == 1 and self.finds_populated
+
+
+def linux_kernel(
+    machine: MachineFacts, *, pagemap_scan: bool, clock: Callable[[], int], roots: Roots = ROOTS
+) -> LinuxTrackerKernel:
+    """Return the port for this machine; `pagemap_scan` tells whether the ioctl PAGEMAP_SCAN works."""
+    nodes = machine.node_ids
+    return LinuxTrackerKernel(
+        nodes=len(nodes),
+        memory_pages=sum(node.total_pages for node in machine.nodes) + machine.swap_total_pages,
+        finds_populated=pagemap_scan,
+        node_map=_one_node_map() if len(nodes) == 1 else node_map(roots, nodes),
+        cpu_nodes=cpu_to_node(roots),
+        clock=clock,
+        roots=roots,
+    )
+
+
+def _one_node_map() -> native.NodeMap:
+    """Return a map with one block that holds every page frame."""
+    return native.NodeMap(block_pages=1 << 52, index_of_block=np.zeros(1, np.int8))
+
+
+def _scan_error(tried: str, error: OSError) -> Exception:
+    if error.errno == errno.ECANCELED:
+        return ScanStoppedError(f"{tried}: stopped before the end; its counts are dropped")
+    return translated(tried, error)
+
+
+def _open(path: str, flags: int) -> int:
+    try:
+        return os.open(path, flags | os.O_CLOEXEC)
+    except OSError as error:
+        raise from_oserror(f"open {path}", error, "run as root") from error

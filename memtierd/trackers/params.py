@@ -1,0 +1,98 @@
+"""Parameters of the trackers."""
+
+from typing import Any
+
+import attrs
+
+from memtierd.parameters import option
+from memtierd.regions.carving import MAX_REGION_PAGES
+
+DAY_MS = 86_400_000
+UNUSED = "Accepted for existing configurations, without effect: pages are read in bulk, far ahead, anyway."
+
+
+def _pages_in_region() -> Any:
+    return option(
+        512,
+        doc="Size of a region; regions begin at multiples of it, the first and last of a mapping may be shorter.",
+        unit="pages",
+        at_least=1,
+        at_most=MAX_REGION_PAGES,
+    )
+
+
+def _scan_interval_ms() -> Any:
+    return option(
+        5000,
+        doc="Time from the start of a scan to the start of the next; a scan that takes longer is followed at once.",
+        unit="ms",
+        at_least=1,
+        at_most=DAY_MS,
+    )
+
+
+def _max_count_per_region() -> Any:
+    return option(
+        1,
+        doc="Stop counting accessed pages of a region here, which scores huge and base pages alike; 0 counts all.",
+        unit="pages",
+        at_least=0,
+        at_most=MAX_REGION_PAGES,
+    )
+
+
+def _regions_update_ms() -> Any:
+    return option(
+        10_000,
+        doc="How often new memory regions of a process are looked for; 0: before every scan.",
+        unit="ms",
+        at_least=0,
+        at_most=DAY_MS,
+    )
+
+
+@attrs.frozen(kw_only=True)
+class GridParams:
+    """What trackers that cut memory into regions of one size have in common."""
+
+    pages_in_region: int = _pages_in_region()
+    scan_interval_ms: int = _scan_interval_ms()
+    max_count_per_region: int = _max_count_per_region()
+    regions_update_ms: int = _regions_update_ms()
+
+
+@attrs.frozen(kw_only=True)
+class SoftDirtyParams(GridParams):
+    """Parameters of the softdirty tracker."""
+
+    skip_page_prob: int = option(0, doc=UNUSED, unit="‰", at_least=0, at_most=1000)
+    pagemap_readahead: int = option(0, doc=UNUSED, at_least=-1)
+    track_referenced: bool = option(
+        False,
+        doc=(
+            "Count reads, too: the kernel says how many pages of each mapping were referenced (smaps), which is"
+            " spread evenly over the mapping. Costs a second walk and disturbs the kernel's own page aging."
+        ),
+    )
+
+
+@attrs.frozen(kw_only=True)
+class IdlePageParams(GridParams):
+    """Parameters of the idlepage tracker."""
+
+    skip_page_prob: int = option(0, doc=UNUSED, unit="‰", at_least=0, at_most=1000)
+    pagemap_readahead: int = option(0, doc=UNUSED, at_least=-1)
+    kpageflags_readahead: int = option(0, doc=UNUSED, at_least=-1)
+    bitmap_readahead: int = option(0, doc=UNUSED, at_least=-1)
+
+
+@attrs.frozen(kw_only=True)
+class ReferencedParams:
+    """Parameters of the referenced tracker; its regions are the mappings, found again at every scan."""
+
+    scan_interval_ms: int = _scan_interval_ms()
+
+
+@attrs.frozen(kw_only=True)
+class AutoParams(GridParams):
+    """Parameters of whichever tracker turns out to work; one that it doesn't have is left unused."""

@@ -1,0 +1,174 @@
+"""One round of a tracker over its processes: what all trackers share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import attrs
+import numpy as np
+
+from memtierd.errors import KernelError, ProcessGoneError
+from memtierd.model import U32, Bool, ProcessKey, ProcessScan, Scan, ScanFailure
+from memtierd.regions.carving import Geometry, covered
+from memtierd.trackers.kernel import TrackerKernel
+from memtierd.trackers.ranges import Ranges
+from memtierd.trackers.tracker import ScanStoppedError, StopFlag
+
+_NS_PER_MS = 1_000_000
+SPARSE_LEFT_OUT = (
+    "mappings larger than all memory and swap are left out: this kernel can't tell which of their pages"
+    " are populated; use Linux 6.7 or later, which has PAGEMAP_SCAN"
+)
+
+
+@attrs.frozen(eq=False)
+class Counts:
+    """What one scan counts in each region of one process."""
+
+    accessed: U32
+    written: U32
+    swapped: U32
+    node_pages: U32
+    """Shape (nodes, regions)."""
+
+    @classmethod
+    def zero(cls, regions: Geometry, nodes: int) -> "Counts":
+        """Return counts to be filled."""
+        size = regions.start.size
+        return cls(
+            accessed=np.zeros(size, np.uint32),
+            written=np.zeros(size, np.uint32),
+            swapped=np.zeros(size, np.uint32),
+            node_pages=np.zeros((nodes, size), np.uint32),
+        )
+
+    @property
+    def finds_nothing(self) -> bool:
+        """Return whether no page at all was found, in memory or in swap."""
+        return not self.node_pages.any() and not self.swapped.any()
+
+
+@attrs.frozen(eq=False)
+class Known:
+    """What is remembered of a process from one round to the next."""
+
+    regions: Geometry
+    """As found last; also those whose accesses are being recorded since the last scan."""
+    found_ns: int
+
+
+@attrs.frozen
+class Subject:
+    """A process while it is being scanned."""
+
+    key: ProcessKey
+    pagemap_fd: int
+    stop: StopFlag
+
+
+class RoundTracker(ABC):
+    """Base of the trackers: asks each process in turn and sorts out those that fail."""
+
+    name = ""
+
+    def __init__(self, kernel: TrackerKernel, interval_ms: int, regions_update_ms: int, why: str = "") -> None:
+        self.interval_ms = interval_ms
+        self.why = why
+        self._kernel = kernel
+        # Half an interval of tolerance: a scan that begins a little early must not put the update off to the next.
+        self._update_ns = (regions_update_ms - min(interval_ms, regions_update_ms) // 2) * _NS_PER_MS
+        self._known: dict[ProcessKey, Known] = {}
+        self._left_out: set[ProcessKey] = set()
+
+    @abstractmethod
+    def _observe(self, subject: Subject, regions: Geometry | None) -> tuple[Geometry, Counts]:
+        """Find the regions unless they are given, and count."""
+
+    @abstractmethod
+    def _start_over(self, key: ProcessKey) -> None:
+        """Let the kernel forget the accesses that were counted, where reading them didn't do so."""
+
+    def scan(self, targets: Sequence[ProcessKey], stop: StopFlag) -> Scan:
+        """Look at all targets once; see Tracker.scan."""
+        started_ns = self._kernel.now_ns()
+        try:
+            results = [self._result(key, stop) for key in targets]
+        except ScanStoppedError:
+            # What this round has counted is lost, so the next one must not pass for the full time.
+            self._known.clear()
+            raise
+        return Scan(
+            tracker=self.name,
+            started_ns=started_ns,
+            ended_ns=self._kernel.now_ns(),
+            processes=tuple(result for result in results if isinstance(result, ProcessScan)),
+            gone=tuple(result for result in results if isinstance(result, ProcessKey)),
+            failed=tuple(result for result in results if isinstance(result, ScanFailure)),
+        )
+
+    def conditions(self) -> tuple[str, ...]:
+        """Return the lasting conditions worth a warning."""
+        return (f"tracker {self.name}: {SPARSE_LEFT_OUT}",) if self._left_out else ()
+
+    def forget(self, key: ProcessKey) -> None:
+        """Drop what is remembered of a process."""
+        self._known.pop(key, None)
+        self._left_out.discard(key)
+
+    def close(self) -> None:
+        """Drop everything that is remembered."""
+        self._known.clear()
+        self._left_out.clear()
+
+    def _result(self, key: ProcessKey, stop: StopFlag) -> ProcessScan | ProcessKey | ScanFailure:
+        """Return the scan of one process, its key when it is gone, or why it failed."""
+        if stop.is_set():
+            raise ScanStoppedError(f"scan pid {key.pid}: stopped before it began")
+        try:
+            return self._scan_process(key, stop)
+        except ProcessGoneError:
+            self.forget(key)
+            return key
+        except KernelError as error:
+            self.forget(key)
+            return ScanFailure(key, str(error))
+
+    def _scan_process(self, key: ProcessKey, stop: StopFlag) -> ProcessScan:
+        kernel = self._kernel
+        with kernel.pagemap(key) as pagemap_fd:
+            facts = kernel.facts(key)
+            started_ns = kernel.now_ns()
+            known = self._known.get(key)
+            current = known if known is not None and started_ns - known.found_ns < self._update_ns else None
+            subject = Subject(key, pagemap_fd, stop)
+            regions, counts = self._observe(subject, current.regions if current else None)
+            self._start_over(key)
+            ended_ns = kernel.now_ns()
+        if counts.finds_nothing and not kernel.mappings(key):
+            # An address space that is gone scans as empty, also before the process is reaped.
+            raise ProcessGoneError(f"scan pid {key.pid}")
+        self._known[key] = Known(regions, current.found_ns if current else started_ns)
+        return ProcessScan(
+            facts=facts,
+            started_ns=started_ns,
+            ended_ns=ended_ns,
+            start=regions.start,
+            pages=regions.pages,
+            accessed_pages=counts.accessed,
+            written_pages=counts.written,
+            primed=_primed(regions, known),
+            swapped_pages=counts.swapped,
+            node_pages=counts.node_pages,
+        )
+
+    def _note_left_out(self, key: ProcessKey, ranges: Ranges) -> None:
+        if ranges.left_out:
+            self._left_out.add(key)
+        else:
+            self._left_out.discard(key)
+
+
+def _primed(regions: Geometry, known: Known | None) -> Bool:
+    """Tell for which regions accesses have been recorded since the scan before."""
+    if known is None:
+        return np.zeros(regions.start.shape, np.bool_)
+    return covered(regions, known.regions)
