@@ -3,7 +3,8 @@
 import runpy
 from pathlib import Path
 
-from setuptools import setup  # isort: split
+from setuptools import setup  # type: ignore[import-untyped]  # isort: split
+
 from distutils.command.build_scripts import build_scripts  # setuptools, imported first, provides it
 
 MEME_BUILD = "memtierd/meme/build.py"

@@ -132,6 +132,8 @@ class Scan:
     processes: tuple[ProcessScan, ...]
     gone: tuple[ProcessKey, ...] = ()
     failed: tuple[ScanFailure, ...] = ()
+    conditions: tuple[str, ...] = ()
+    """Lasting conditions that keep the tracker from seeing all."""
 
 
 class Outcome(enum.IntEnum):

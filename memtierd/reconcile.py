@@ -22,7 +22,7 @@ from memtierd.placement.plan import Candidates, Plan, Whereabouts, empty_plan, m
 from memtierd.placement.wrong import wrong_pages
 from memtierd.policies.common import History, Policy
 from memtierd.regions import geometry, history, lifecycle
-from memtierd.regions.columns import SHOWN
+from memtierd.regions.columns import OBSTACLE_BASE, SHOWN
 from memtierd.regions.journal import ACTIVITY, PLACEMENT, Journal
 from memtierd.regions.lifecycle import BACKOFF, MISPLACED, QUEUED, UNKNOWN, UNSEEN
 from memtierd.regions.processes import ProcessTable
@@ -118,8 +118,16 @@ class Reconciler:
         self.plan = self._plan(rows, wrong, value, machine, now_ms)
         self._step_placement(self.plan.blocked.row, "blocked", now_ms)
         self._back_off(self.plan.blocked.row, now_ms)
+        self.table.outcome[self.plan.blocked.row] = self.plan.blocked.obstacle + np.uint8(OBSTACLE_BASE)
         self.statistics.event(f"policy.{self.policy.name}.tick", now_ns)
         return self.plan
+
+    def obstacles(self) -> list[tuple[int, int, int]]:
+        """Return every (process row, activity, obstacle) for which regions wait because they can't be moved."""
+        table = self.table
+        rows = np.flatnonzero((table.placement == BACKOFF) & (table.outcome >= OBSTACLE_BASE))
+        told = np.stack([table.process[rows], table.activity[rows], table.outcome[rows] - np.uint8(OBSTACLE_BASE)])
+        return [(int(p), int(a), int(o)) for p, a, o in np.unique(told, axis=1).T]
 
     def history(self) -> History:
         """Return what the policy judges by, for every region."""
@@ -155,6 +163,7 @@ class Reconciler:
         settling = np.flatnonzero(right & ((table.placement == MISPLACED) | (table.placement == BACKOFF)))
         self._step_placement(settling, "right", now_ms)
         table.failures[settling] = 0
+        table.flags[settling] &= np.uint8(~SHOWN & 0xFF)
         self._step_placement(np.flatnonzero(~right & (table.placement == lifecycle.SETTLED)), "wrong", now_ms)
 
     def _plan(self, rows: I64, wrong: U32, value: F32, machine: MachineFacts, now_ms: int) -> Plan:
@@ -198,10 +207,11 @@ class Reconciler:
         if process is None:
             return
         now_ms = self.at_ms(now_ns)
-        rows, found = geometry.match(self.table, process, report.start, report.pages)
         if report.dropped:
-            self._step_placement(rows, "dropped", now_ms)
+            # What is taken back may begin inside a region that the mover had begun.
+            self._step_placement(geometry.containing(self.table, process, report.start), "dropped", now_ms)
             return
+        rows, found = geometry.match(self.table, process, report.start, report.pages)
         outcomes = report.outcomes[found]
         self.table.outcome[rows] = _main_outcome(outcomes) + 1
         queued = self.table.placement[rows] == QUEUED

@@ -1,14 +1,15 @@
-"""How parameters are spelled in files: `pages_in_region` is ``pagesinregion``, ``PagesInRegion`` or ``pages-in-region``."""
+"""How parameters are spelled: `pages_in_region` is ``pagesinregion``, ``PagesInRegion`` or ``pages-in-region``."""
 
 import difflib
 import re
 from collections.abc import Iterable
+from typing import Any, TypeAlias
 
 import attrs
 
 from memtierd.config.problems import MAX_SHOWN
 
-Field = attrs.Attribute[object]
+Field: TypeAlias = "attrs.Attribute[Any]"
 
 _CAMEL = {"Rss": "RSS", "Pidwatcher": "PidWatcher"}
 """Words that the seed capitalizes in its own way."""

@@ -31,7 +31,9 @@ class Budget:
         """Raise Invalid at `place` when `count` more characters are too many."""
         self.characters -= count
         if self.characters < 0:
-            raise Invalid([Problem(place, "too much text, counting texts inside texts", f"at most {MAX_BYTES >> 10} KiB")])
+            raise Invalid(
+                [Problem(place, "too much text, counting texts inside texts", f"at most {MAX_BYTES >> 10} KiB")]
+            )
 
     def take_nodes(self, count: int, place: Place) -> None:
         """Raise Invalid at `place` when `count` more nodes are too many."""
@@ -58,9 +60,11 @@ def file_source(text: str) -> Source:
 
 
 def inner_source(outer: Source, text: str, locate: Locate) -> Source:
-    """Return the source for `text`, the value of a scalar of `outer`.  Raises Invalid when it is too deep or too much."""
+    """Return the source for `text`, the value of a scalar of `outer`.  Raises Invalid when a limit is exceeded."""
     if outer.level >= MAX_TEXT_LEVELS:
-        raise Invalid([Problem(locate(0, 0), "a text nested too deeply", f"at most {MAX_TEXT_LEVELS} texts inside texts")])
+        raise Invalid(
+            [Problem(locate(0, 0), "a text nested too deeply", f"at most {MAX_TEXT_LEVELS} texts inside texts")]
+        )
     outer.budget.take_characters(len(text), locate(0, 0))
     return Source(text, locate, outer.budget, outer.level + 1)
 
@@ -86,7 +90,7 @@ def locate_in_words(start: Place) -> Locate:
 
 
 def locate_literal(outer: Source, text: str, first_line: int) -> Locate | None:
-    """Return an exact Locate for a ``|`` block whose content begins at `first_line` (from 0); None when it isn't there."""
+    """Return an exact Locate for a ``|`` block whose content begins at `first_line` (from 0); None if it isn't there."""
     lines = text.removesuffix("\n").split("\n")
     written = outer.text.split("\n")[first_line : first_line + len(lines)]
     if len(written) != len(lines) or not all(map(str.endswith, written, lines)):

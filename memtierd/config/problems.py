@@ -97,4 +97,6 @@ def _line(origin: str, found: Problem) -> str:
     path = "".join(f"{key}." for key in found.path)[:-1]
     inside = f" (at {found.place.inside})" if found.place.inside else ""
     named = f"{path}: " if path else ""
-    return f"{origin}:{found.place.line}:{found.place.column}: {named}{found.problem}, expected {found.expected}{inside}"
+    return (
+        f"{origin}:{found.place.line}:{found.place.column}: {named}{found.problem}, expected {found.expected}{inside}"
+    )

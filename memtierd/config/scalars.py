@@ -7,9 +7,9 @@ texts, and a parameter that wants a boolean or a number refuses them.
 import math
 import re
 
-Value = None | bool | int | float | str
+Value = bool | int | float | str | None
 
-_WORDS: dict[str, None | bool | float] = {
+_WORDS: dict[str, bool | float | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),

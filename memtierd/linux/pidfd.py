@@ -4,8 +4,7 @@ import os
 import select
 from collections.abc import Iterable
 
-from memtierd.errors import ProcessGoneError
-from memtierd.linux.proc import process_key
+from memtierd.linux.proc import check_identity
 from memtierd.linux.roots import ROOTS, Roots, translated
 from memtierd.model import ProcessKey
 
@@ -24,8 +23,7 @@ def open_pidfd(key: ProcessKey, roots: Roots = ROOTS) -> int:
     try:
         # The pidfd pins the process it was opened on, so an identity read afterwards is that of the pinned one
         # or of a later one; only the former has the start time asked for.
-        if process_key(key.pid, roots) != key:
-            raise ProcessGoneError(f"{tried} started at tick {key.start_ticks}")
+        check_identity(key, roots)
     except BaseException:
         os.close(descriptor)
         raise

@@ -27,6 +27,7 @@ __all__ = [
     "MappingUse",
     "ProcessStat",
     "ProcessStatus",
+    "check_identity",
     "clear_refs",
     "exe",
     "maps",
@@ -58,6 +59,17 @@ def process_key(pid: int, roots: Roots = ROOTS) -> ProcessKey:
     return ProcessKey(pid, stat(pid, roots).start_ticks)
 
 
+def check_identity(key: ProcessKey, roots: Roots = ROOTS) -> ProcessStat:
+    """Return what /proc/PID/stat says of exactly this process.
+
+    Raises ProcessGoneError when the process has ended, also when its pid names another process now.
+    """
+    now = stat(key.pid, roots)
+    if now.start_ticks != key.start_ticks:
+        raise ProcessGoneError(f"read {roots.proc}/{key.pid}/stat of the process started at tick {key.start_ticks}")
+    return now
+
+
 def process_facts(
     key: ProcessKey, roots: Roots = ROOTS, cpu_nodes: MappingType[int, int] | None = None
 ) -> ProcessFacts:
@@ -68,9 +80,7 @@ def process_facts(
     """
     allowed_nodes = status(key.pid, roots).allowed_nodes
     # After status: if the pid changed hands before or while it was read, this says so.
-    now = stat(key.pid, roots)
-    if now.start_ticks != key.start_ticks:
-        raise ProcessGoneError(f"read {roots.proc}/{key.pid}/status of the process started at tick {key.start_ticks}")
+    now = check_identity(key, roots)
     if cpu_nodes is None:
         cpu_nodes = cpu_to_node(roots)
     return ProcessFacts(key, now.name, allowed_nodes, running_node=cpu_nodes.get(now.processor, -1))

@@ -8,23 +8,11 @@ import numpy as np
 from memtierd.model import U8, U32, U64, Bool, CallReport, Outcome
 from memtierd.mover.kernel import I32
 from memtierd.mover.task import Ledger, Position
-from memtierd.mover.work import Context, OpenFiles, outcome_of
+from memtierd.mover.work import NS_PER_MS, Context, OpenFiles
+from memtierd.native import NOT_ATTEMPTED, outcome_of_errno
 
 _MAX_ERRNO = 4095
 _AGAIN = (-errno.EBUSY, -errno.EAGAIN)
-_UNATTEMPTED = np.iinfo(np.int32).min
-
-_OUTCOME_OF_STATUS = {
-    # mm/migrate.c, do_pages_move.  EFAULT: a hole or the zero page.
-    -errno.ENOENT: Outcome.NOT_PRESENT,
-    -errno.EFAULT: Outcome.NOT_PRESENT,
-    -errno.EACCES: Outcome.DENIED,
-    -errno.EPERM: Outcome.DENIED,
-    -errno.ENOMEM: Outcome.TARGET_FULL,
-    -errno.EBUSY: Outcome.BUSY,
-    -errno.EAGAIN: Outcome.BUSY,
-    -errno.ESRCH: Outcome.PROCESS_GONE,
-}
 
 
 @attrs.frozen(eq=False)
@@ -75,6 +63,7 @@ class NodeMove:
         self._context = context
         self._files = files
         self._waiting = _NONE
+        self._retry_ns = 0
 
     @property
     def done(self) -> bool:
@@ -88,13 +77,19 @@ class NodeMove:
             return int(self._waiting.owner.min())
         return self.ledger.position.range_index
 
+    @property
+    def due_ns(self) -> int:
+        """Return the time from which on a step has something to do."""
+        return self._retry_ns if self.ledger.walked else 0
+
     def step(self, chunk_pages: int) -> int:
         """Move one chunk; return its pages.  Raises OSError or KernelError when nothing can be moved at all."""
         self._files.check_alive()
-        chunk = self._waiting
+        retry = len(self._waiting) > 0 and self._context.clock() >= self._retry_ns
+        chunk, kept = (self._waiting, _NONE) if retry else (_NONE, self._waiting)
         if chunk.total_weight < chunk_pages and not self.ledger.walked:
             chunk = chunk.followed_by(self._collect(chunk_pages - chunk.total_weight))
-        self._waiting = _NONE
+        self._waiting = kept
         if not len(chunk):
             return 0
         status, refusal = self._call(chunk)
@@ -133,7 +128,7 @@ class NodeMove:
     def _call(self, chunk: _Pages) -> tuple[I32, int]:
         """Return the status of each page, and the errno of a call that was refused, else 0."""
         kernel, ledger = self._context.kernel, self.ledger
-        status: I32 = np.full(len(chunk), _UNATTEMPTED, np.int32)
+        status: I32 = np.full(len(chunk), NOT_ATTEMPTED, np.int32)
         refusal = 0
         try:
             returned = kernel.move_pages(ledger.key.pid, chunk.addresses, ledger.target, status)
@@ -150,10 +145,13 @@ class NodeMove:
         unknown = np.flatnonzero(status < -_MAX_ERRNO)
         if not len(unknown):
             return
-        seen: I32 = np.full(len(unknown), _UNATTEMPTED, np.int32)
-        self._context.kernel.query_nodes(self.ledger.key.pid, chunk.addresses[unknown], seen)
+        seen: I32 = np.full(len(unknown), NOT_ATTEMPTED, np.int32)
+        try:
+            self._context.kernel.query_nodes(self.ledger.key.pid, chunk.addresses[unknown], seen)
+        except OSError:
+            return  # the next move_pages is refused for the same reason, and that one says how the pages end
         elsewhere = (seen >= 0) & (seen != self.ledger.target)
-        status[unknown] = np.where(elsewhere, np.int32(_UNATTEMPTED), seen)
+        status[unknown] = np.where(elsewhere, np.int32(NOT_ATTEMPTED), seen)
 
     def _call_report(self, chunk: _Pages, status: I32, returned: int) -> CallReport:
         arrived = status == self.ledger.target
@@ -185,7 +183,7 @@ class NodeMove:
             self._context.conditions.succeeded(self.ledger.key, self.ledger.target)
         refused = (status < 0) & (status >= -_MAX_ERRNO) & ~np.isin(status, _AGAIN)
         for value in np.unique(status[refused]).tolist():
-            self._count(chunk, status == value, _OUTCOME_OF_STATUS.get(value, Outcome.OTHER), -value)
+            self._count(chunk, status == value, outcome_of_errno(-value), -value)
         left = ~arrived & ~refused
         if refusal:
             self._refused(chunk, left, refusal, progress=bool(arrived.any()))
@@ -204,8 +202,8 @@ class NodeMove:
             refusal = errno.ESRCH  # an exiting process has no mm any more: EINVAL (mm/migrate.c, find_mm_struct)
         elif refusal == errno.EACCES:
             self._context.conditions.outside_cpuset(self.ledger.key, self.ledger.target)
-        self._count(chunk, left, outcome_of(refusal), refusal)
-        self.end(outcome_of(refusal), refusal)
+        self._count(chunk, left, outcome_of_errno(refusal), refusal)
+        self.end(outcome_of_errno(refusal), refusal)
 
     def _give_up_full(self) -> None:
         """Stop asking: every further allocation would only reclaim memory on the full node."""
@@ -214,10 +212,15 @@ class NodeMove:
         self.end(Outcome.TARGET_FULL, errno.ENOMEM)
 
     def _try_again(self, chunk: _Pages, left: Bool) -> None:
-        again = left & (chunk.tries < self._context.busy_retries)
+        again = left & (chunk.tries < self._context.params.busy_retries)
         self._count(chunk, left & ~again, Outcome.BUSY, errno.EBUSY)
-        waiting = chunk.where(again)
-        self._waiting = _Pages(waiting.addresses, waiting.owner, waiting.weight, waiting.tries + np.uint8(1))
+        if not again.any():
+            return
+        due_ns = self._context.clock() + self._context.params.interval_ms * NS_PER_MS
+        self._retry_ns = min(self._retry_ns, due_ns) if len(self._waiting) else due_ns
+        tried = chunk.where(again)
+        tried = _Pages(tried.addresses, tried.owner, tried.weight, tried.tries + np.uint8(1))
+        self._waiting = self._waiting.followed_by(tried)
 
     def _count(self, chunk: _Pages, chosen: Bool, outcome: Outcome, errno_: int = 0) -> None:
         self.ledger.count(chunk.owner[chosen], chunk.weight[chosen], outcome, errno_)

@@ -16,7 +16,10 @@ class MoverParams:
         100, doc="Memory moved per second at most, the time of the system calls included.", unit="MB/s", at_least=1
     )
     busy_retries: int = option(
-        3, doc="How often a page that is busy is tried again, an interval later, before it counts as busy.", at_least=0
+        3,
+        doc="How often a page that is busy is tried again, an interval later, before it counts as busy.",
+        at_least=0,
+        at_most=100,
     )
     max_call_pages: int = option(
         65536,

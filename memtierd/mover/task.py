@@ -14,7 +14,7 @@ SEGMENT_RANGES = 1024
 
 @attrs.frozen(eq=False)
 class Batch:
-    """Regions of one process that shall go to one place; one entry a range, ascending, not overlapping."""
+    """Regions of one process that shall go to one place; one entry a range, in any order, not overlapping."""
 
     key: ProcessKey
     target: int
@@ -70,9 +70,7 @@ def dropped_report(batch: Batch, position: Position = START) -> MoveReport | Non
     start, pages = rest(batch.start, batch.pages, position)
     if not len(start):
         return None
-    return MoveReport(
-        batch.key, batch.target, start, pages, np.zeros((len(start), OUTCOMES), np.uint64), dropped=True
-    )
+    return MoveReport(batch.key, batch.target, start, pages, np.zeros((len(start), OUTCOMES), np.uint64), dropped=True)
 
 
 class Ledger:
@@ -98,7 +96,7 @@ class Ledger:
         return self.position.range_index >= len(self.start)
 
     def count(self, owner: U32, weight: U32 | U64, outcome: Outcome, errno: int = 0) -> None:
-        """Count `weight` pages of the ranges `owner` (indices, may repeat) as ended; `errno` is what the kernel said."""
+        """Count `weight` pages of the ranges `owner` (indices, may repeat); `errno` is what the kernel said."""
         np.add.at(self._outcomes[:, outcome], owner, weight.astype(np.uint64))
         if errno and (pages := int(weight.sum(dtype=np.uint64))):
             self._errnos[errno] = self._errnos.get(errno, 0) + pages
@@ -173,6 +171,4 @@ class Task:
         done_pages = total(self.batch.pages[:index]) + page_index
         done = index >= len(self.batch.start)
         next_address = None if done else int(self.batch.start[index]) + page_index * PAGE_BYTES
-        return TaskView(
-            self.batch.key.pid, next_address, done_pages, total(self.batch.pages), self.batch.target
-        )
+        return TaskView(self.batch.key.pid, next_address, done_pages, total(self.batch.pages), self.batch.target)

@@ -6,13 +6,15 @@ from types import TracebackType
 from typing import Protocol
 
 import attrs
-import numpy as np
 
-from memtierd.errors import KernelError
 from memtierd.model import CallReport, Outcome, ProcessKey
 from memtierd.mover.conditions import Conditions
 from memtierd.mover.kernel import MoverKernel, Stop
+from memtierd.mover.params import MoverParams
 from memtierd.mover.task import Ledger
+
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
 
 
 @attrs.frozen(eq=False)
@@ -25,7 +27,7 @@ class Context:
     """Monotonic nanoseconds."""
     post_call: Callable[[CallReport], None]
     stop: Stop
-    busy_retries: int
+    params: MoverParams
 
 
 class Work(Protocol):
@@ -46,6 +48,10 @@ class Work(Protocol):
     @property
     def target_full(self) -> bool:
         """Return whether it ended because nothing more fits on the target."""
+
+    @property
+    def due_ns(self) -> int:
+        """Return the time from which on a step has something to do."""
 
     def step(self, chunk_pages: int) -> int:
         """Do one chunk; return the pages that the kernel was asked to move.
@@ -102,23 +108,3 @@ class OpenFiles:
         if name not in self._descriptors:
             self._descriptors[name] = opened()
         return self._descriptors[name]
-
-
-def outcome_of(refusal: int) -> Outcome:
-    """Return how the pages of a call end that the kernel refused as a whole, by its errno."""
-    return {
-        errno.ESRCH: Outcome.PROCESS_GONE,
-        errno.EPERM: Outcome.DENIED,
-        errno.EACCES: Outcome.DENIED,
-        errno.ENOMEM: Outcome.TARGET_FULL,
-    }.get(refusal, Outcome.OTHER)
-
-
-def refusal_of(error: OSError | KernelError) -> int:
-    """Return the errno, positive, of an error that the kernel gave."""
-    return error.errno or 0
-
-
-def never_stop() -> Stop:
-    """Return a stop flag that nobody sets, for looking at the result of a call that was made."""
-    return np.zeros(1, np.int32)

@@ -1,4 +1,4 @@
-"""How setuptools builds the extension `memtierd.native._memtierd`: declarations.h is its cdef, the .c files its body."""
+"""How setuptools builds the extension `_memtierd`: declarations.h is its cdef, the .c files are its body."""
 
 from pathlib import Path
 

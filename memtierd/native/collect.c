@@ -19,11 +19,11 @@ struct collect {
 	uint64_t *not_present;
 	uint64_t *present;
 	unsigned shift;
-	uint64_t flags[WINDOW_PAGES]; /* of the pages from runs_from on, up to run_end */
+	uint64_t *flags; /* WINDOW_PAGES */
 };
 
-/* Return how many entries from `first` on are present and have consecutive PFNs, at least 1. */
-static uint32_t run_length(const struct chunk *chunk, uint32_t first)
+/* Return how many entries from `first` on are present and have consecutive PFNs in one memory block, at least 1. */
+static uint32_t run_length(const struct chunk *chunk, uint32_t first, unsigned block_shift)
 {
 	uint64_t pfn = chunk->entries[first] & PM_PFN_MASK;
 	uint32_t length = 1;
@@ -32,6 +32,8 @@ static uint32_t run_length(const struct chunk *chunk, uint32_t first)
 		uint64_t entry = chunk->entries[first + length];
 
 		if (!(entry & PM_PRESENT) || (entry & PM_PFN_MASK) != pfn + length)
+			break;
+		if ((pfn + length) >> block_shift != pfn >> block_shift)
 			break;
 		length++;
 	}
@@ -95,7 +97,7 @@ static int64_t gather(struct collect *collect, const struct chunk *chunk)
 			collect->already_there[chunk->region]++;
 			i++;
 		} else {
-			uint32_t length = run_length(chunk, i);
+			uint32_t length = run_length(chunk, i, collect->map->block_shift);
 			int64_t taken = gather_run(collect, chunk, i, length);
 
 			if (taken < 0)
@@ -144,6 +146,14 @@ static int64_t collect_all(struct collect *collect, struct walk *walk, struct po
 	return more < 0 ? more : (int64_t)collect->count;
 }
 
+/* Small calls (a tight bandwidth limit) need not read a whole window. */
+static uint32_t window_for(uint64_t max_pages)
+{
+	if (max_pages < HUGE_PAGES)
+		return HUGE_PAGES;
+	return max_pages > WINDOW_PAGES ? WINDOW_PAGES : (uint32_t)max_pages;
+}
+
 /* Walk from *next and gather pages on other nodes than the target, until `max_pages` or CALL_PAGES entries.
  *
  * Returns the number of `addresses` (room for `max_pages`, or CALL_PAGES if that is less, is enough) and moves *next.
@@ -157,23 +167,20 @@ int64_t memtierd_collect_pages(int pagemap_fd, int kpageflags_fd, const uint64_t
 			       const int32_t *stop)
 {
 	struct regions all = {start, pages, ranges, page_shift()};
-	uint64_t least = max_pages > HUGE_PAGES && target_index >= 0 ? max_pages : HUGE_PAGES;
-	uint32_t window_pages = least > WINDOW_PAGES || target_index < 0 ? WINDOW_PAGES : (uint32_t)least;
-	struct collect *collect = calloc(1, sizeof(*collect));
+	uint32_t window_pages = target_index < 0 ? WINDOW_PAGES : window_for(max_pages);
+	struct collect collect = {
+		kpageflags_fd, map, target_index, max_pages, 0, 0, addresses, owner, weight,
+		already_there, not_present, present, all.shift, malloc(WINDOW_PAGES * sizeof(uint64_t)),
+	};
 	struct walk walk;
 	int64_t result = walk_open(&walk, pagemap_fd, all, window_pages, stop);
 
-	if (collect && result == 0) {
-		*collect = (struct collect){
-			kpageflags_fd, map, target_index, max_pages, 0, 0, addresses, owner, weight,
-			already_there, not_present, present, all.shift, {0},
-		};
-		walk.next = *next;
-		result = collect_all(collect, &walk, next);
-	} else {
+	walk.next = *next;
+	if (!collect.flags)
 		result = -ENOMEM;
-	}
+	if (result == 0)
+		result = collect_all(&collect, &walk, next);
 	walk_close(&walk);
-	free(collect);
+	free(collect.flags);
 	return result;
 }

@@ -1,20 +1,31 @@
 """The heat policy: memory is divided into classes by how hot it is, and each class has its nodes."""
 
+import re
+from collections.abc import Iterator
+
 import attrs
 import numpy as np
 
-from memtierd.model import F32, U8
-from memtierd.parameters import option
+from memtierd.model import F32, SWAP_NODE, U8
+from memtierd.parameters import UNIT_BOUNDS, FieldProblem, option
 from memtierd.policies.common import History, PolicyParams, places_of_states
 from memtierd.regions.history import HeatDecay
 from memtierd.regions.lifecycle import NOTHING, heat_activity, heat_state
+
+_NODE_LIMIT = re.compile(r"[0-9]{1,15} *[kKMGT]?i?B?|(?:100|[0-9]{1,2}(?:\.[0-9]+)?) *%")
+
+
+def _check_heat_max(heat_max: float) -> str | None:
+    return None if heat_max > 0 else "a number above 0"
 
 
 @attrs.frozen(kw_only=True)
 class HeatmapParams:
     """How counted accesses become heat."""
 
-    heat_max: float = option(1.0, doc="Heat is limited to this; it is the top of the hottest class.", at_least=0)
+    heat_max: float = option(
+        1.0, doc="Heat is limited to this; it is the top of the hottest class.", check=_check_heat_max
+    )
     heat_retention: float = option(
         0.9513, doc="Portion of the heat left after one second without accesses.", at_least=0, at_most=1
     )
@@ -27,11 +38,29 @@ class HeatParams(PolicyParams):
 
     heatmap: HeatmapParams = option(factory=HeatmapParams, doc="How counted accesses become heat.")
     heat_numas: dict[int, tuple[int, ...]] = option(
-        factory=dict, doc="Nodes for each heat class, -1 is swap; a class that is missing is not moved."
+        factory=dict,
+        doc="Nodes for each heat class, -1 is swap; a class that is missing is not moved.",
+        unit="node",
+        at_least=SWAP_NODE,
     )
     numa_size: dict[int, str] = option(
         factory=dict, doc="At most this much tracked memory on a node: 512k, 64M, 2G, or 30% of the node."
     )
+
+    def problems(self) -> Iterator[FieldProblem]:
+        """Return classes that don't exist, and limits of nodes that can't be."""
+        classes = self.heatmap.heat_classes
+        for heat_class in self.heat_numas:
+            if not 0 <= heat_class < classes:
+                expected = f"a class from 0 to {classes - 1}, below heatclasses"
+                yield FieldProblem("heat_numas", expected, f"heat class {heat_class}", heat_class, ("heatmap",))
+        low, high = UNIT_BOUNDS["node"]
+        for node, limit in self.numa_size.items():
+            if not low <= node <= high:
+                yield FieldProblem("numa_size", f"a node from {low} to {high}", f"node {node}", node)
+            if not _NODE_LIMIT.fullmatch(limit):
+                expected = "digits and a unit k, M, G or T, such as 64M, or up to 100%, such as 30%"
+                yield FieldProblem("numa_size", expected, f"the limit {limit[:60]!r}", node)
 
 
 class HeatPolicy:

@@ -12,7 +12,10 @@ ANYWHERE = 0
 JUDGED = 1
 """In flags: at least one scan could tell whether the region was used."""
 SHOWN = 2
-"""In flags: the dry run has told of the intended move."""
+"""In flags: the intended move was logged."""
+
+OBSTACLE_BASE = 100
+"""In outcome: from here on not the outcome of a move, but the obstacle (+ this) that kept a move from being planned."""
 
 
 @attrs.frozen
@@ -43,7 +46,9 @@ COLUMNS = (
     Column("desired", np.uint8, "index in the policy's places, ANYWHERE = 0", "reconcile", ANYWHERE),
     Column("not_before_ms", np.uint32, "ms: retry of a backoff, or scans older than this don't count", "reconcile", 0),
     Column("failures", np.uint8, "failed moves in a row", "reconcile", 0),
-    Column("outcome", np.uint8, "main Outcome of the last move + 1, 0 = none", "reconcile", 0),
+    Column(
+        "outcome", np.uint8, "last Outcome + 1, or OBSTACLE_BASE + obstacle; 0 = none", "reconcile", 0
+    ),
     Column("flags", np.uint8, "bits JUDGED, SHOWN", "history, reconcile", 0),
 )
 """`node_pages` comes on top: shape (nodes, regions), uint32, written by history."""

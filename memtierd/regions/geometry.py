@@ -131,3 +131,11 @@ def match(table: RegionTable, process: int, start: U64, pages: U32) -> tuple[I64
             table.pages[np.minimum(row, len(table) - 1)] == pages
         )
     return row[found].astype(np.int64), found
+
+
+def containing(table: RegionTable, process: int, start: U64) -> I64:
+    """Return the table rows that hold these addresses, each once; addresses that no region holds are left out."""
+    rows = table.rows_of(process)
+    position = np.searchsorted(table.start[rows], start, side="right") - 1
+    start, position = start[position >= 0], position[position >= 0] + rows.start
+    return np.unique(position[start < table.end[position]]).astype(np.int64)

@@ -76,4 +76,5 @@ def _spread(amount: U64, owner: npt.NDArray[np.intp], weight: U32) -> U32:
     total = np.bincount(owner, weights=weight, minlength=amount.size).astype(np.uint64)[owner]
     product = amount[owner] * weight.astype(np.uint64)
     share = (product + np.maximum(total, np.uint64(1)) - np.uint64(1)) // np.maximum(total, np.uint64(1))
-    return np.minimum(share, np.uint64(_MOST_PAGES)).astype(np.uint32)
+    narrow: U32 = np.minimum(share, np.uint64(_MOST_PAGES)).astype(np.uint32)
+    return narrow

@@ -121,10 +121,13 @@ class RoundTracker(ABC):
 
     def _result(self, key: ProcessKey, stop: StopFlag) -> ProcessScan | ProcessKey | ScanFailure:
         """Return the scan of one process, its key when it is gone, or why it failed."""
-        if stop.is_set():
-            raise ScanStoppedError(f"scan pid {key.pid}: stopped before it began")
         try:
-            return self._scan_process(key, stop)
+            try:
+                return self._scan_process(key, stop)
+            except ProcessGoneError:
+                # A process that runs another program gets a new address space, and the old one is gone, too.
+                self.forget(key)
+                return self._scan_process(key, stop)
         except ProcessGoneError:
             self.forget(key)
             return key
@@ -133,6 +136,8 @@ class RoundTracker(ABC):
             return ScanFailure(key, str(error))
 
     def _scan_process(self, key: ProcessKey, stop: StopFlag) -> ProcessScan:
+        if stop.is_set():
+            raise ScanStoppedError(f"scan pid {key.pid}: stopped before it began")
         kernel = self._kernel
         with kernel.pagemap(key) as pagemap_fd:
             facts = kernel.facts(key)

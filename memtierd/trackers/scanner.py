@@ -109,14 +109,14 @@ class Scanner:
 
     def _run(self, stop: StopFlag) -> None:
         targets: tuple[ProcessKey, ...] = ()
-        while True:
+        while not stop.is_set():
             before, targets = targets, self._wait(stop)
-            if stop.is_set():
-                return
             for key in set(before) - set(targets):
                 self.tracker.forget(key)
-            if targets:
-                self._round(targets, stop)
+            self._round(targets, stop)
+        # Accesses until the next start belong to no round: everything is primed anew then.
+        for key in targets:
+            self.tracker.forget(key)
 
     def _wait(self, stop: StopFlag) -> tuple[ProcessKey, ...]:
         """Wait until a round is due or `stop` is set; return the targets."""
@@ -130,6 +130,8 @@ class Scanner:
             return self._targets
 
     def _round(self, targets: tuple[ProcessKey, ...], stop: StopFlag) -> None:
+        if stop.is_set():
+            return
         started_ns = self._clock()
         try:
             self._post(self.tracker.scan(targets, stop))

@@ -14,8 +14,8 @@ SHARE_IN_GUEST = "/run/share"
 TMPDIR_IN_GUEST = "/run/tmp"
 
 # Variables that go into the guest as they are here; all that begin with MEMTIERD_ do too.
-PASSED_VARIABLES = (
-    *("CI", "HOME", "LANG", "LC_ALL", "PATH", "PYTEST_ADDOPTS", "PYTHONPATH", "SHELL", "TERM", "VIRTUAL_ENV"),
+PASSED_VARIABLES = frozenset(
+    ("CI", "HOME", "LANG", "LC_ALL", "PATH", "PYTEST_ADDOPTS", "PYTHONPATH", "SHELL", "TERM", "VIRTUAL_ENV")
 )
 
 
@@ -54,7 +54,7 @@ def guest_environment(guest: Guest, environment: Mapping[str, str]) -> dict[str,
 
 def command_script(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> str:
     """The shell script that the guest runs."""
-    lines = ["unset VM_DIR OLDPWD"]
+    lines = ["unset VM_DIR VM_ROWS VM_COLUMNS OLDPWD"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
     lines += [f"cd {shlex.quote(str(directory))} || exit 125", f"exec {shlex.join(command)}"]
     return "\n".join(lines) + "\n"
@@ -77,8 +77,8 @@ def settings_script(guest: Guest, python: str, rows: int, columns: int) -> str:
 def qemu_command(guest: Guest, qemu: str, kernel: str, directory: Path, ports: Mapping[str, int]) -> list[str]:
     """The whole command line.
 
-    `directory` holds `init`, `settings` and `command`, and gets the kernel's log in `console`; `ports` maps the names of
-    output ports in the guest to open file descriptors here.
+    `directory` holds `init`, `settings` and `command`, and gets the kernel's log in `console`; `ports` maps the
+    names of output ports in the guest to open file descriptors here.
     """
     command = [qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     command += ["-machine", "q35,usb=off,vmport=off" + (",hmat=on" if guest.slow else "")]

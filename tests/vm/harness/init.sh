@@ -52,8 +52,11 @@ fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh14x", b"lo", 0x49))'
 [ "$VM_TICK_MS" = 0 ] || chroot . "$VM_PYTHON" -SE "$VM_HARNESS/tick.py" "$VM_TICK_MS" &
 
 if [ "$VM_CONSOLE" = 1 ]; then
-    stty rows "$VM_ROWS" cols "$VM_COLUMNS" <dev/hvc0
-    chroot . setsid --ctty --wait /bin/sh "$VM_DIR/command" <dev/hvc0 >dev/hvc0 2>&1
+    # A session of its own with the console as its terminal gives job control. The console forgets its size
+    # when its last user closes it, so the size is set inside.
+    export VM_ROWS VM_COLUMNS
+    chroot . setsid --ctty --wait /bin/sh -c 'stty rows "$VM_ROWS" cols "$VM_COLUMNS"; exec /bin/sh "$VM_DIR/command"' \
+        <dev/hvc0 >dev/hvc0 2>&1
 else
     chroot . /bin/sh "$VM_DIR/command" </dev/null >dev/vm-out 2>dev/vm-err
 fi

@@ -60,7 +60,9 @@ def run_guest(guest: Guest, command: Sequence[str], programs: Programs, time_lim
             in_time = _relay({pipes[port][0]: sink for port, sink in sinks.items()}, time_limit_s)
         if status.strip():
             return int(status)
-        _explain("the guest ended without a status" if in_time else f"time limit of {time_limit_s:g} s passed", directory)
+        _explain(
+            "the guest ended without a status" if in_time else f"time limit of {time_limit_s:g} s passed", directory
+        )
         return GUEST_DIED if in_time else TIMED_OUT
 
 
@@ -75,7 +77,7 @@ def _write_files(directory: Path, guest: Guest, command: Sequence[str], programs
 
 @contextlib.contextmanager
 def _running(arguments: Sequence[str], stdin: int | None, descriptors: Sequence[int]) -> Iterator[None]:
-    """QEMU runs as long as the context; our copies of `descriptors` are closed, so that its end is their end of file."""
+    """QEMU runs as long as the context; our copies of `descriptors` are closed, so its end is their end of file."""
     libc = ctypes.CDLL(None)
     parent = os.getpid()
 
@@ -84,7 +86,12 @@ def _running(arguments: Sequence[str], stdin: int | None, descriptors: Sequence[
         if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    process = subprocess.Popen(arguments, stdin=stdin, pass_fds=descriptors, preexec_fn=die_with_parent)
+    process = subprocess.Popen(
+        arguments,
+        stdin=stdin,
+        pass_fds=descriptors,
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - this process has no threads
+    )
     try:
         for descriptor in descriptors:
             os.close(descriptor)

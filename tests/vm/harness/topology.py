@@ -38,16 +38,18 @@ class Node:
 def parse_topology(text: str) -> tuple[Node, ...]:
     """Nodes of a JSON list such as `[{"cores": 2, "mem": "4G", "nodes": 2}]`, in its order.
 
-    `cores` and `mem` (whole number with M or G) hold for each node; `nodes` is how many such nodes there are, 1 by default.
-    Raises TopologyError.
+    `cores` and `mem` (whole number with M or G) hold for each node; `nodes` is how many such nodes there are,
+    1 by default. Raises TopologyError.
     """
     try:
         entries = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise TopologyError(f"topology {text!r}: not JSON: {error}; write for example {DEFAULT}") from error
+    except (ValueError, RecursionError) as error:
+        raise TopologyError(f"topology {_short(repr(text))}: not JSON: {error}; write for example {DEFAULT}") from error
     if not isinstance(entries, list) or not entries:
-        raise TopologyError(f"topology {text!r}: expected a list of nodes, for example {DEFAULT}")
-    nodes = tuple(node for number, entry in enumerate(entries, 1) for node in _nodes_of(entry, f"topology entry {number}"))
+        raise TopologyError(f"topology {_short(repr(text))}: expected a list of nodes, for example {DEFAULT}")
+    nodes = tuple(
+        node for number, entry in enumerate(entries, 1) for node in _nodes_of(entry, f"topology entry {number}")
+    )
     _check(nodes)
     return nodes
 
@@ -98,10 +100,10 @@ def _hmat_arguments(nodes: Sequence[Node], slow: Collection[int]) -> list[str]:
 
 def _nodes_of(entry: object, where: str) -> list[Node]:
     if not isinstance(entry, Mapping):
-        raise TopologyError(f"{where}: expected an object with {_list(_KEYS)}, got {json.dumps(entry)}")
+        raise TopologyError(f"{where}: expected an object with {_list(_KEYS)}, got {_short(json.dumps(entry))}")
     unknown = [key for key in entry if key not in _KEYS]
     if unknown:
-        raise TopologyError(f"{where}: unknown key {unknown[0]!r}; expected {_list(_KEYS)}")
+        raise TopologyError(f"{where}: unknown key {_short(repr(unknown[0]))}; expected {_list(_KEYS)}")
     for key in ("cores", "mem"):
         if key not in entry:
             raise TopologyError(f"{where}: {key!r} is missing")
@@ -112,17 +114,17 @@ def _nodes_of(entry: object, where: str) -> list[Node]:
 
 def _whole_number(value: object, where: str, low: int, high: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise TopologyError(f"{where}: expected a whole number from {low} to {high}, got {json.dumps(value)}")
+        raise TopologyError(f"{where}: expected a whole number from {low} to {high}, got {_short(json.dumps(value))}")
     return value
 
 
 def _megabytes(value: object, where: str) -> int:
-    match = re.fullmatch(r"([0-9]+)([MG])", value, re.ASCII) if isinstance(value, str) else None
+    match = re.fullmatch(r"([0-9]{1,6})([MG])", value) if isinstance(value, str) else None
     if match is None:
-        raise TopologyError(f'{where}: expected a size such as "4G" or "512M", got {json.dumps(value)}')
+        raise TopologyError(f'{where}: expected a size such as "4G" or "512M", got {_short(json.dumps(value))}')
     mem_mb = int(match[1]) * _MB[match[2]]
     if mem_mb < MIN_NODE_MB:
-        raise TopologyError(f"{where}: expected at least {MIN_NODE_MB}M, got {json.dumps(value)}")
+        raise TopologyError(f"{where}: expected at least {MIN_NODE_MB}M, got {_short(json.dumps(value))}")
     return mem_mb
 
 
@@ -132,6 +134,10 @@ def _check(nodes: Sequence[Node]) -> None:
         raise TopologyError(f"topology: expected 1 to {MAX_CPUS} cores on all nodes together, got {cpus}")
     if len(nodes) > MAX_NODES:
         raise TopologyError(f"topology: expected at most {MAX_NODES} nodes, got {len(nodes)}")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _list(words: Sequence[str]) -> str:

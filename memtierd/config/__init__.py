@@ -1,0 +1,1 @@
+"""Configuration: YAML or JSON text to the parameters of all parts, with every problem and its place in the file."""

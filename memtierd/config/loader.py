@@ -1,0 +1,91 @@
+"""A configuration file, or the configuration of one part at the prompt, to parameters."""
+
+import os
+from typing import Any
+
+import attrs
+
+from memtierd.config import tree
+from memtierd.config.places import MAX_BYTES, file_source
+from memtierd.config.policies import policy_structurer
+from memtierd.config.problems import Collected, Invalid, Place, config_error, printable
+from memtierd.config.structuring import Registries
+from memtierd.errors import ConfigError, errno_name
+from memtierd.parameters import Part, part
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """A whole configuration file."""
+
+    policy: Part = part("policy", doc="What is managed, and by which rules.")
+
+
+class Loader:
+    """Loads configurations made of the parts that `registries` names."""
+
+    def __init__(self, registries: Registries) -> None:
+        self._structurer = policy_structurer(registries)
+
+    def load_file(self, path: str) -> Config:
+        """Return the configuration in the file at `path`.  Raises ConfigError with every problem."""
+        return self.load_text(_decode(_read(path), path), path)
+
+    def load_text(self, text: str, origin: str) -> Config:
+        """Return the configuration in `text`; `origin` names it in messages.  Raises ConfigError with every problem."""
+        try:
+            root = _parse(text)
+            if isinstance(root, tree.Scalar) and root.value is None:
+                raise _one(root.place.line, root.place.column, "the file is empty", "a mapping with policy")
+            config: Config = self._structurer.structure(root, Config)
+        except Invalid as invalid:
+            raise config_error(origin, invalid.problems) from invalid
+        return config
+
+    def structure(self, kind: str, name: str, text: str, origin: str) -> Any:
+        """Return the params of the part `name` of `kind` (empty for a kind without names) from YAML or JSON text.
+
+        An empty text means all defaults.  Raises ConfigError with every problem, KeyError for an unknown kind.
+        """
+        try:
+            return self._structurer.named_params(_parse(text), kind, name)
+        except Invalid as invalid:
+            raise config_error(origin, invalid.problems) from invalid
+
+
+def _parse(text: str) -> tree.Node:
+    # Not even a megabyte of letters is parsed when it is more than a file may have.
+    if len(text) > MAX_BYTES:
+        raise _one(1, 1, "too much text", f"at most {MAX_BYTES >> 10} KiB")
+    return tree.parse(file_source(text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")))
+
+
+def _read(path: str) -> bytes:
+    """Return the bytes of the file, at most one more than allowed."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        said = f"{os.strerror(error.errno or 0).lower()} ({errno_name(error.errno or 0)})"
+    except ValueError as error:  # a NUL in the path
+        said = str(error)
+    tried = f"read configuration '{printable(path)}'"
+    raise ConfigError([f"{tried}: {said}; give a readable YAML file"])
+
+
+def _decode(data: bytes, origin: str) -> str:
+    if len(data) > MAX_BYTES:
+        raise config_error(origin, _one(1, 1, "the file is too big", f"at most {MAX_BYTES >> 10} KiB").problems)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        problem = f"the byte 0x{data[error.start]:02x} is not UTF-8"
+        raise config_error(origin, _one(line, column, problem, "text in UTF-8").problems) from error
+
+
+def _one(line: int, column: int, problem: str, expected: str) -> Invalid:
+    found = Collected()
+    found.add(Place(line, column), problem, expected)
+    return Invalid(found.problems)

@@ -1,0 +1,312 @@
+"""The control thread: the only one that touches the reconciler, fed by messages and by the clock."""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import attrs
+import numpy as np
+
+from memtierd.conditions import Conditions
+from memtierd.errors import MemtierdError
+from memtierd.linux.roots import Roots
+from memtierd.model import I64, CallReport, MachineFacts, MoveReport, ProcessKey, Scan
+from memtierd.mover import Batch
+from memtierd.placement.batches import batches, spans
+from memtierd.placement.plan import Plan
+from memtierd.placement.text import describe_obstacle, describe_span, node_name
+from memtierd.reconcile import Reconciler
+from memtierd.units import MIB, PAGE_BYTES, format_bytes, pages_per_second
+from memtierd.watchers.poller import Membership
+from memtierd.watchers.watched import Watched
+
+LOG = logging.getLogger("memtierd")
+T = TypeVar("T")
+_IDLE_WAIT_S = 1.0
+"""How often exits of processes are looked for when no policy ticks."""
+
+
+class MoverPort(Protocol):
+    """What the loop needs of the mover."""
+
+    def replace(self, batches: Sequence[Batch]) -> None:
+        """Take back what was not started of the last plan and queue these."""
+
+    def conditions(self) -> tuple[str, ...]:
+        """Return lasting conditions worth a warning."""
+
+
+@attrs.frozen
+class _Call:
+    function: Callable[[Reconciler], Any]
+    answer: "Future[Any]"
+
+
+@attrs.frozen
+class _Stop:
+    pass
+
+
+Message = Scan | Membership | MoveReport | CallReport | _Call | _Stop
+
+
+class Control:
+    """Runs the loop: take in messages, and tick when it is time.
+
+    Other threads only post.  `call` is the one way to look at the reconciler from outside.
+    """
+
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        mover: MoverPort,
+        machine: Callable[[], MachineFacts],
+        clock_ns: Callable[[], int],
+        roots: Roots,
+        *,
+        dry_run: bool,
+    ) -> None:
+        self.conditions = Conditions()
+        self.dry_run = dry_run
+        self.on_targets: Callable[[tuple[ProcessKey, ...]], None] = lambda _keys: None
+        """Called in the control thread with the processes to track, when they change."""
+        self._reconciler = reconciler
+        self._mover = mover
+        self._machine = machine
+        self._clock_ns = clock_ns
+        self._watched = Watched(roots)
+        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._interval_ns = 0
+        self._due_ns = 0
+        self._handed_over = False
+        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+
+    # called from any thread
+
+    def start(self) -> None:
+        """Start the loop."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the loop after the messages that are waiting; no effect when it has ended."""
+        if self._thread.is_alive():
+            self._inbox.put(_Stop())
+            self._thread.join()
+
+    def post(self, message: Scan | Membership | MoveReport | CallReport) -> None:
+        """Give the loop something to take in."""
+        self._inbox.put(message)
+
+    def call(self, function: Callable[[Reconciler], T], timeout_s: float = 10) -> T:
+        """Return `function(reconciler)`, run by the loop between two messages."""
+        if threading.current_thread() is self._thread:
+            return function(self._reconciler)
+        answer: Future[T] = Future()
+        self._inbox.put(_Call(function, answer))
+        try:
+            return answer.result(timeout_s)
+        except TimeoutError:
+            raise MemtierdError(f"ask the control thread: no answer within {timeout_s:g} s; try again") from None
+
+    def tick_every(self, interval_ms: int) -> None:
+        """Decide and plan every so many milliseconds from now on; 0: not by itself."""
+
+        def change(_: Reconciler) -> None:
+            self._interval_ns = interval_ms * 1_000_000
+            self._due_ns = self._clock_ns() + self._interval_ns
+
+        self.call(change)
+
+    def tick_now(self) -> Plan:
+        """Decide at once and return the plan."""
+        return self.call(lambda _: self._tick())
+
+    def watch(self, keys: frozenset[ProcessKey]) -> None:
+        """Manage exactly these processes from now on."""
+        self.call(lambda _: self._take_membership(Membership(keys, ())))
+
+    def announce_targets(self) -> None:
+        """Tell `on_targets` of the processes that are managed already."""
+        self.call(lambda _: self.on_targets(self._watched.keys))
+
+    # the control thread
+
+    def _run(self) -> None:
+        while True:
+            try:
+                message = self._inbox.get(timeout=self._wait_s())
+            except queue.Empty:
+                self._guarded(self._on_time)
+                continue
+            if isinstance(message, _Stop):
+                self._watched.drop(frozenset(self._watched.keys))
+                return
+            self._guarded(partial(self._take, message))
+            if self._is_due():
+                self._guarded(self._on_time)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Run one step; a bug in it is logged and counted, and the loop lives on."""
+        try:
+            step()
+        except Exception as error:
+            LOG.exception("control loop: unexpected %s; this is a bug, report it", type(error).__name__)
+            self._reconciler.statistics.event(f"control error: {type(error).__name__}", self._clock_ns())
+
+    def _is_due(self) -> bool:
+        return bool(self._interval_ns) and self._clock_ns() >= self._due_ns
+
+    def _wait_s(self) -> float:
+        if not self._interval_ns:
+            return _IDLE_WAIT_S
+        return min(_IDLE_WAIT_S, max(0.0, (self._due_ns - self._clock_ns()) / 1e9))
+
+    def _take(self, message: Message) -> None:
+        match message:
+            case Scan():
+                self._take_scan(message)
+            case Membership():
+                self._take_membership(message)
+            case MoveReport():
+                self._reconciler.report(message, self._clock_ns())
+            case CallReport():
+                self._reconciler.statistics.call(message)
+            case _Call(function, answer):
+                _answer(answer, lambda: function(self._reconciler))
+
+    def _take_scan(self, scan: Scan) -> None:
+        """Take in a round, without the processes that have left meanwhile."""
+        watched = frozenset(self._watched.keys)
+        kept = tuple(process for process in scan.processes if process.key in watched)
+        self._reconciler.observe(attrs.evolve(scan, processes=kept))
+        self._drop(frozenset(scan.gone))
+        self.conditions.hold("scan", {*scan.conditions, *(failure.message for failure in scan.failed)})
+
+    def _take_membership(self, membership: Membership) -> None:
+        before = self._watched.keys
+        left, problems = self._watched.become(membership.keys)
+        self._reconciler.forget(left, self._clock_ns())
+        self.conditions.hold("pidwatcher", {*membership.conditions, *problems})
+        self._announce(before)
+
+    def _drop(self, keys: frozenset[ProcessKey]) -> None:
+        before = self._watched.keys
+        self._reconciler.forget(self._watched.drop(keys), self._clock_ns())
+        self._announce(before)
+
+    def _announce(self, before: tuple[ProcessKey, ...]) -> None:
+        now = self._watched.keys
+        if now == before:
+            return
+        for key in sorted(set(now) - set(before)):
+            LOG.info("tracking pid %d", key.pid)
+        for key in sorted(set(before) - set(now)):
+            LOG.info("no longer tracking pid %d", key.pid)
+        self.on_targets(now)
+
+    def _on_time(self) -> None:
+        ended = self._watched.keys
+        self._reconciler.forget(self._watched.take_ended(), self._clock_ns())
+        self._announce(ended)
+        if self._is_due():
+            self._due_ns = max(self._due_ns + self._interval_ns, self._clock_ns())
+            self._tick()
+
+    def _tick(self) -> Plan:
+        """Take back what the mover has not begun, decide on everything anew, and hand the new plan over."""
+        if self._handed_over:
+            self._mover.replace(())
+            self._take_reports()
+        plan = self._reconciler.decide(self._clock_ns(), self._machine())
+        self.conditions.hold("plan", self._obstacles())
+        self.conditions.hold("mover", self._mover.conditions())
+        if self.dry_run:
+            self._show(self._reconciler.unshown(plan.moves), "would move", logging.INFO)
+        else:
+            self._hand_over(plan.moves)
+        return plan
+
+    def _take_reports(self) -> None:
+        """Take in everything that is waiting, so that reports of what was taken back count in this tick."""
+        for _ in range(self._inbox.qsize()):
+            message = self._inbox.get()
+            if isinstance(message, _Stop):
+                self._inbox.put(message)
+                return
+            self._take(message)
+
+    def _hand_over(self, moves: Plan) -> None:
+        """Queue what the mover can do until the tick after the next; the rest is planned again then."""
+        reach = moves.choose(slice(0, self._within_reach(moves)))
+        self._handed_over = bool(len(reach))
+        if not len(reach):
+            return
+        LOG.info("moving %s", summary(reach))
+        self._show(self._reconciler.unshown(reach), "move", logging.DEBUG)
+        limit_pages = self._reconciler.policy.params.batch_mb * MIB // PAGE_BYTES
+        pieces = [self._batch(reach, entries) for entries in batches(reach, limit_pages)]
+        self._reconciler.enqueue(reach.row, self._clock_ns())
+        self._mover.replace(pieces)
+
+    def _within_reach(self, moves: Plan) -> int:
+        """Return how many of the first moves the bandwidth allows in two intervals; at least one."""
+        params = self._reconciler.policy.params
+        reach_pages = pages_per_second(params.mover.bandwidth) * 2 * params.interval_ms / 1000
+        sizes = np.cumsum(moves.move_pages, dtype=np.int64)
+        return max(1, int(np.searchsorted(sizes, reach_pages, side="right")))
+
+    def _batch(self, moves: Plan, entries: I64) -> Batch:
+        first = entries[0]
+        return Batch(
+            key=self._reconciler.processes.facts(int(moves.process[first])).key,
+            target=int(moves.target[first]),
+            start=moves.start[entries],
+            pages=moves.pages[entries],
+            move_pages=int(moves.move_pages[entries].sum()),
+        )
+
+    def _show(self, moves: Plan, verb: str, level: int) -> None:
+        """Log every move of the plan that was not logged yet, neighbours that move alike in one line."""
+        if not LOG.isEnabledFor(level):
+            return
+        for span in spans(moves):
+            facts = self._reconciler.processes.facts(span.process)
+            LOG.log(level, "%s %s", verb, describe_span(span, facts.key.pid, facts.name, self._reconciler.policy))
+
+    def _obstacles(self) -> list[str]:
+        """Return one sentence for each process, state and obstacle that keeps memory from moving."""
+        policy, texts = self._reconciler.policy, []
+        for process, activity, obstacle in self._reconciler.obstacles():
+            facts = self._reconciler.processes.facts(process)
+            state = policy.activity.declaration.states[activity]
+            wanted = " or ".join(node_name(node) for node in policy.places[policy.place_of_state[activity]].nodes)
+            texts.append(
+                f"pid {facts.key.pid} ({facts.name}): {state} memory stays where it is, wanted on {wanted}:"
+                f" {describe_obstacle(obstacle)}"
+            )
+        return texts
+
+
+def _answer(answer: "Future[Any]", ask: Callable[[], Any]) -> None:
+    """Give a caller the result or the exception of what it asked for."""
+    try:
+        answer.set_result(ask())
+    except Exception as error:  # noqa: BLE001  it is the caller's
+        answer.set_exception(error)
+
+
+def summary(plan: Plan) -> str:
+    """Return a plan in one line: how much moves to where, and how much stays."""
+    moves = plan.moves
+    parts = []
+    for target in np.unique(moves.target).tolist():
+        pages = int(moves.move_pages[moves.target == target].sum())
+        parts.append(f"{format_bytes(pages * PAGE_BYTES)} to {node_name(target)}")
+    blocked = plan.blocked
+    if len(blocked):
+        parts.append(f"{format_bytes(int(blocked.move_pages.sum()) * PAGE_BYTES)} blocked")
+    return ", ".join(parts) or "nothing to move"

@@ -1,0 +1,257 @@
+"""The daemon: builds the parts from parameters, owns their threads, and starts and stops them in order."""
+
+import logging
+import os
+import resource
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import attrs
+
+from memtierd import policies, trackers, watchers
+from memtierd.control import Control
+from memtierd.errors import MemtierdError
+from memtierd.linux.numa import machine_facts
+from memtierd.linux.probe import Features, probe
+from memtierd.linux.proc import process_key
+from memtierd.linux.roots import ROOTS, Roots
+from memtierd.model import CallReport, MachineFacts, MoveReport, Scan
+from memtierd.mover import Mover, MoverParams
+from memtierd.mover.host import host_kernel
+from memtierd.parameters import Part
+from memtierd.placement.plan import Plan
+from memtierd.policies import PolicyParams
+from memtierd.policies.age import AgeParams
+from memtierd.reconcile import Reconciler
+from memtierd.trackers import Scanner, Tracker
+from memtierd.watchers.poller import Poller
+
+LOG = logging.getLogger("memtierd")
+T = TypeVar("T")
+
+
+class Daemon:
+    """Everything that runs.  All methods may be called from any thread; commands are taken one at a time."""
+
+    def __init__(self, roots: Roots = ROOTS, *, dry_run: bool = False, features: Features | None = None) -> None:
+        self.roots = roots
+        self.dry_run = dry_run
+        self.features = probe(roots) if features is None else features
+        self._lock = threading.RLock()
+        machine = machine_facts(roots)
+        self._reconciler = Reconciler(policies.build(AgeParams()), machine.node_ids, time.monotonic_ns())
+        self._kernel_nodes = machine.node_ids
+        self._kernel = trackers.linux_kernel(
+            machine, pagemap_scan=self.features.pagemap_scan, clock=time.monotonic_ns, roots=roots
+        )
+        self.mover = Mover(
+            MoverParams(),
+            host_kernel(lambda: (self._kernel.node_map, self._kernel_nodes), self.features.pagemap_scan, roots),
+            time.monotonic_ns,
+            self._post_report,
+            self._post_report,
+        )
+        self.control = Control(self._reconciler, self.mover, self.machine, time.monotonic_ns, roots, dry_run=dry_run)
+        self.tracker_name: str | None = None
+        self.tracker_params: Any = None
+        self.tracker: Tracker | None = None
+        self.policy_name: str | None = None
+        self.policy_params: PolicyParams | None = None
+        self.policy_running = False
+        self._scanner: Scanner | None = None
+        self._poller: Poller | None = None
+
+    def start(self) -> None:
+        """Start the control thread; parts start when they are told to."""
+        _raise_file_limit()
+        self.control.start()
+
+    def stop(self) -> None:
+        """Stop everything, the mover after the system call under way."""
+        with self._lock:
+            self._stop_watching()
+            self._stop_tracking()
+            self.mover.stop()
+            self.control.stop()
+
+    def machine(self) -> MachineFacts:
+        """Return nodes and swap as they are now."""
+        return machine_facts(self.roots)
+
+    def call(self, function: Callable[[Reconciler], T], timeout_s: float = 10) -> T:
+        """Return `function(reconciler)`, run by the control thread between two messages."""
+        return self.control.call(function, timeout_s)
+
+    def tick_now(self) -> Plan:
+        """Decide at once and return the plan."""
+        return self.control.tick_now()
+
+    def _post_report(self, report: MoveReport | CallReport) -> None:
+        self.control.post(report)
+
+    # the tracker
+
+    @property
+    def tracker_running(self) -> bool:
+        """Return whether the tracker scans."""
+        return self._scanner is not None
+
+    @property
+    def tracker_why(self) -> str:
+        """Return why `auto` took the tracker that it took; empty when it was asked for by name."""
+        return self.tracker.why if self.tracker is not None else ""
+
+    def create_tracker(self, name: str) -> None:
+        """Choose a tracker, with default parameters.  Raises MemtierdError when it can't work here."""
+        with self._lock:
+            params = _known("tracker", name, trackers.REGISTRY)()
+            tracker = trackers.build(name, params, self._kernel, self.features)
+            self._stop_tracking()
+            self.tracker_name, self.tracker_params, self.tracker = name, params, tracker
+
+    def configure_tracker(self, params: Any) -> None:
+        """Give the chosen tracker other parameters; a running one goes on with them."""
+        with self._lock:
+            name = self._chosen(self.tracker_name, "tracker")
+            running = self._scanner is not None
+            tracker = trackers.build(name, params, self._kernel, self.features)
+            self._stop_tracking()
+            self.tracker_params, self.tracker = params, tracker
+            if running:
+                self._start_tracking()
+
+    def start_tracker(self, pids: Sequence[int]) -> None:
+        """Track exactly these processes.  Raises MemtierdError when one of them does not exist."""
+        with self._lock:
+            self._chosen(self.tracker_name, "tracker")
+            keys = frozenset(process_key(pid, self.roots) for pid in pids)
+            if any(key.pid == os.getpid() for key in keys):
+                raise MemtierdError(f"track pid {os.getpid()}: that is memtierd itself; give another pid")
+            self._stop_tracking()
+            self._start_tracking()
+            self.control.watch(keys)
+
+    def stop_tracker(self) -> None:
+        """Stop scanning; what was learned stays in the table."""
+        with self._lock:
+            self._chosen(self.tracker_name, "tracker")
+            self._stop_tracking(keep=True)
+
+    def reset_counters(self) -> None:
+        """Set the access counts of all regions to 0."""
+        self.call(lambda reconciler: reconciler.reset_counters())
+
+    # the policy
+
+    def create_policy(self, name: str) -> None:
+        """Choose a policy; it needs a configuration before it can start."""
+        with self._lock:
+            _known("policy", name, policies.REGISTRY)
+            self._stop_watching()
+            self.policy_name, self.policy_params = name, None
+
+    def configure_policy(self, params: PolicyParams) -> None:
+        """Give the chosen policy its parameters; a running one is restarted with them and keeps what was learned."""
+        with self._lock:
+            self._chosen(self.policy_name, "policy")
+            running = self.policy_running
+            self.policy_params = params
+            if running:
+                self.start_policy()
+
+    def start_policy(self) -> None:
+        """Watch, track and decide by the chosen policy; moves only when this is no dry run."""
+        with self._lock:
+            name = self._chosen(self.policy_name, "policy")
+            params = self.policy_params
+            if params is None or params.pidwatcher is None or params.tracker is None:
+                raise MemtierdError(
+                    f"start policy {name}: it has no configuration; give one with: policy -config CONFIG"
+                )
+            self._stop_watching()
+            tracker = self._build(params.tracker)
+            self._stop_tracking()
+            self.tracker_name, self.tracker_params, self.tracker = params.tracker.name, params.tracker.params, tracker
+            self.mover.reconfigure(params.mover)
+            policy = policies.build(params)
+            self.call(lambda reconciler: reconciler.set_policy(policy))
+            if not self.dry_run:
+                self.mover.start()
+            self._start_tracking()
+            self._start_watching(params.pidwatcher)
+            self.control.tick_every(params.interval_ms)
+            self.policy_running = True
+
+    def stop_policy(self) -> None:
+        """Stop watching, tracking and deciding; the mover drops what the policy planned."""
+        with self._lock:
+            self._chosen(self.policy_name, "policy")
+            self._stop_watching()
+            self._stop_tracking(keep=True)
+            self.mover.replace(())
+
+    # parts
+
+    def _build(self, part: Part) -> Tracker:
+        return trackers.build(part.name, part.params, self._kernel, self.features)
+
+    def _start_watching(self, part: Part) -> None:
+        watcher = watchers.build(part.name, part.params, self.roots, own_pid=os.getpid())
+        self._poller = Poller(watcher, self.control.post, LOG.error)
+        self._poller.start()
+
+    def _stop_watching(self) -> None:
+        if self._poller is not None:
+            self._poller.stop()
+            self._poller = None
+            self.control.tick_every(0)
+        self.policy_running = False
+
+    def _start_tracking(self) -> None:
+        if self.tracker is None:
+            raise MemtierdError("start tracking: no tracker is chosen")
+        if self.tracker_why:
+            LOG.info("%s", self.tracker_why)
+        tracker = self.tracker
+        scanner = Scanner(tracker, lambda scan: self._post_scan(tracker, scan), time.monotonic_ns, LOG.error)
+        self._scanner = scanner
+        self.control.on_targets = scanner.set_targets
+        self.control.announce_targets()
+        scanner.start()
+
+    def _post_scan(self, tracker: Tracker, scan: Scan) -> None:
+        self.control.post(attrs.evolve(scan, conditions=tracker.conditions()))
+
+    def _stop_tracking(self, *, keep: bool = False) -> None:
+        """Stop the scanner; the tracker is closed, and rebuilt when it shall be kept."""
+        if self._scanner is None:
+            return
+        self._scanner.stop()
+        self._scanner = None
+        if self.tracker is not None:
+            self.tracker.close()
+            self.tracker = None
+        if keep and self.tracker_name is not None:
+            self.tracker = self._build(Part(self.tracker_name, self.tracker_params))
+
+    @staticmethod
+    def _chosen(name: str | None, what: str) -> str:
+        if name is None:
+            raise MemtierdError(f"no {what}, create one with: {what} -create NAME")
+        return name
+
+
+def _known(what: str, name: str, registry: Mapping[str, type[Any]]) -> type[Any]:
+    """Return the params class of a part, or raise with the names that there are."""
+    if name not in registry:
+        raise MemtierdError(f"invalid {what} name {name!r}; there are: {', '.join(sorted(registry))}")
+    return registry[name]
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open files as the hard limit does: every managed process is held by a pidfd."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

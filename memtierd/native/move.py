@@ -1,0 +1,91 @@
+"""move_pages(2) and process_madvise(2), and what became of the pages."""
+
+import errno
+
+import numpy as np
+import numpy.typing as npt
+
+from memtierd.model import OUTCOMES, U32, U64, Outcome
+from memtierd.native._memtierd import ffi, lib
+from memtierd.native.arrays import pointer, succeeded
+from memtierd.units import PAGE_BYTES
+
+NOT_ATTEMPTED = -(1 << 31)
+"""Status of pages that the kernel gave no answer for: no errno, and no node."""
+
+MAX_RANGES = 1024
+MAX_BYTES = (1 << 31) - PAGE_BYTES
+
+_OUTCOME_OF_ERRNO = {
+    errno.EBUSY: Outcome.BUSY,
+    errno.EAGAIN: Outcome.BUSY,
+    errno.ENOENT: Outcome.NOT_PRESENT,
+    errno.EFAULT: Outcome.NOT_PRESENT,
+    errno.EACCES: Outcome.DENIED,
+    errno.EPERM: Outcome.DENIED,
+    errno.ENOMEM: Outcome.TARGET_FULL,
+    errno.ESRCH: Outcome.PROCESS_GONE,
+}
+
+
+def move_pages(pid: int, addresses: U64, target_node: int, status: npt.NDArray[np.int32]) -> int:
+    """Move one page, or compound page, an address to a node; return how many were not moved.
+
+    `status` gets the node or -errno of each, and NOT_ATTEMPTED where the kernel gave no answer: after a return above 0,
+    or an error, that may include pages that were moved (mm/migrate.c stores the answers of a batch only when all of it
+    was moved), so look again.  OSError: ESRCH no such process, ENODEV no such node, EACCES node outside the cpuset,
+    EPERM.
+    """
+    nodes = np.full(len(addresses), target_node, np.int32)
+    return _call(pid, addresses, pointer("nodes", nodes, np.int32, nodes.shape), status)
+
+
+def query_nodes(pid: int, addresses: U64, status: npt.NDArray[np.int32]) -> int:
+    """Store in `status` the node of each page, or -errno (ENOENT: not present; EFAULT: zero page or unmapped)."""
+    return _call(pid, addresses, ffi.NULL, status)
+
+
+def _call(pid: int, addresses: U64, nodes: object, status: npt.NDArray[np.int32]) -> int:
+    count = len(addresses)
+    where = pointer("addresses", addresses, np.uint64, (count,))
+    answers = pointer("status", status, np.int32, (count,), writable=True)
+    status.fill(NOT_ATTEMPTED)
+    return succeeded(lib.memtierd_move_pages(pid, where, count, nodes, answers))
+
+
+def page_out(pidfd: int, start: U64, length_bytes: U64) -> int:
+    """Ask the kernel to swap ranges out; return the bytes it *walked*, which also without any swap are all of them.
+
+    One process_madvise(MADV_PAGEOUT).  ValueError above 1024 ranges or 2 GiB - 1 page.  OSError: ESRCH process gone,
+    EPERM, EINVAL, ENOMEM a range that isn't mapped first (later ones cut the return value short).
+    """
+    if len(start) > MAX_RANGES or int(length_bytes.sum(dtype=np.uint64)) > MAX_BYTES:
+        raise ValueError(f"more than {MAX_RANGES} ranges or {MAX_BYTES} bytes in one call")
+    shape = (len(start),)
+    starts = pointer("start", start, np.uint64, shape)
+    lengths = pointer("length_bytes", length_bytes, np.uint64, shape)
+    return succeeded(lib.memtierd_page_out(pidfd, starts, lengths, len(start)))
+
+
+def outcome_of_errno(number: int) -> Outcome:
+    """Return the outcome that an errno (positive) of a page or of a whole call means."""
+    return _OUTCOME_OF_ERRNO.get(number, Outcome.OTHER)
+
+
+def tally(status: npt.NDArray[np.int32], owner: U32, weight: U32, target: int, outcomes: U64) -> dict[int, int]:
+    """Add the pages of a move_pages call to `outcomes`, shape (ranges, OUTCOMES); return the pages by errno.
+
+    `status`, `owner` (range) and `weight` (pages) have one entry an address.  A page that is on another node than the
+    target, or was not attempted, is BUSY: ask again.
+    """
+    outcome = np.full(len(status), Outcome.OTHER, np.intp)
+    outcome[(status >= 0) | (status == NOT_ATTEMPTED)] = Outcome.BUSY
+    outcome[status == target] = Outcome.MOVED
+    for number, meaning in _OUTCOME_OF_ERRNO.items():
+        outcome[status == -number] = meaning
+    pages = np.bincount(owner.astype(np.intp) * OUTCOMES + outcome, weight, minlength=outcomes.size)
+    outcomes += pages.astype(np.uint64).reshape(outcomes.shape)
+    refused = (status < 0) & (status != NOT_ATTEMPTED)
+    numbers, position = np.unique(-status[refused], return_inverse=True)
+    by_errno = np.bincount(position, weight[refused], minlength=len(numbers))
+    return {int(number): int(count) for number, count in zip(numbers, by_errno, strict=True)}

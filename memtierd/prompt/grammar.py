@@ -1,0 +1,168 @@
+"""What a command is: one declaration that parses its arguments, explains them, and can be listed."""
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from memtierd.errors import CommandError
+
+if TYPE_CHECKING:
+    from memtierd.prompt.context import Context
+
+_FLAG_KEY = "memtierd.prompt.flag"
+_HELP_FLAGS = ("h", "help")
+_HELP_COLUMN = 26
+
+
+class UsageError(CommandError):
+    """A flag or value is wrong; the command did nothing."""
+
+
+@attrs.frozen
+class Kind:
+    """A type of values."""
+
+    parse: Callable[[str], Any]
+    """Returns the value; raises ValueError with a sentence that says what was expected."""
+    metavar: str
+    """What stands for the value in help; empty for a switch."""
+    takes_rest: bool = False
+    """All words to the end of the command belong to it; the parser gets them one by one."""
+
+    @property
+    def is_switch(self) -> bool:
+        """Return whether the flag stands alone: ``-x`` or ``-x=true``."""
+        return not self.metavar
+
+
+@attrs.frozen
+class Flag:
+    """One flag of a command, or (without a name) the words behind its flags."""
+
+    name: str
+    field: str
+    kind: Kind
+    help: str
+    metavar: str
+
+
+def flag(kind: Kind, text: str, *, metavar: str = "", default: Any = None) -> Any:
+    """Return an attrs field for one flag; its name is the field's with ``-`` for ``_``, a ``_`` at the end dropped."""
+    return attrs.field(default=default, metadata={_FLAG_KEY: (kind, text, metavar or kind.metavar)})
+
+
+def flags_of(options: type[Any]) -> tuple[Flag, ...]:
+    """Return the flags of an options class, in the order of their actions."""
+    return tuple(_flag_of(field) for field in attrs.fields(options))
+
+
+def _flag_of(field: "attrs.Attribute[Any]") -> Flag:
+    kind, text, metavar = field.metadata[_FLAG_KEY]
+    name = "" if field.name == "words" else field.name.rstrip("_").replace("_", "-")
+    return Flag(name, field.name, kind, text, metavar)
+
+
+@attrs.frozen
+class NoOptions:
+    """The options of a command that has none."""
+
+
+@attrs.frozen
+class Command:
+    """A command of the prompt."""
+
+    name: str
+    help: str
+    """One line: what it is good for."""
+    run: "Callable[[Context, Any], None]"
+    """Gets an instance of `options`; writes to the context or raises MemtierdError."""
+    options: type[Any] = NoOptions
+    """An attrs class whose fields are made with `flag`, in the order in which their actions are taken."""
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """Return the flags in the order of their actions."""
+        return flags_of(self.options)
+
+    def parse(self, words: Sequence[str]) -> Any:
+        """Return the options that `words` (without the command's name) give, None when help is asked for.
+
+        Flags are written as Go programs take them: -x, --x, -x VALUE, -x=VALUE.  Raises UsageError.
+        """
+        return _Parser(self).parse(words)
+
+    def usage(self) -> str:
+        """Return the help text, with a newline at the end."""
+        lines = [f"{self.name}: {self.help}"]
+        for one in self.flags:
+            left = f"  {_spelling(one)}"
+            gap = " " * max(2, _HELP_COLUMN - len(left))
+            lines.append(f"{left}{gap}{one.help}")
+        return "\n".join(lines) + "\n"
+
+
+def _spelling(one: Flag) -> str:
+    return f"-{one.name} {one.metavar}".rstrip() if one.name else f"[{one.metavar}]"
+
+
+class _Parser:
+    def __init__(self, command: Command) -> None:
+        self._command = command
+        self._flags = {one.name: one for one in command.flags}
+        self._values: dict[str, Any] = {}
+
+    def parse(self, words: Sequence[str]) -> Any:
+        at = 0
+        while at < len(words) and len(words[at]) > 1 and words[at].startswith("-"):
+            at += 1
+            if words[at - 1] == "--":
+                break
+            name, assigned, text = words[at - 1].lstrip("-").partition("=")
+            if name in _HELP_FLAGS and name not in self._flags:
+                return None
+            at += self._take(self._known(name), text if assigned else None, words[at:])
+        self._take_words(words[at:])
+        return self._command.options(**self._values)
+
+    def _known(self, name: str) -> Flag:
+        if name and name in self._flags:
+            return self._flags[name]
+        raise UsageError(f"unknown flag -{name}; {_suggestion(name, self._flags)}{self._command.name} -h lists the flags")
+
+    def _take(self, one: Flag, assigned: str | None, following: Sequence[str]) -> int:
+        """Read the value of a flag; return how many of the following words belong to it."""
+        if one.kind.takes_rest:
+            words = following if assigned is None else (assigned, *following)
+            self._values[one.field] = tuple(self._value(one, word) for word in words)
+            return len(following)
+        if one.kind.is_switch:
+            self._values[one.field] = True if assigned is None else self._value(one, assigned)
+            return 0
+        if assigned is None and not following:
+            raise UsageError(f"flag -{one.name} needs a value: -{one.name} {one.metavar}")
+        self._values[one.field] = self._value(one, following[0] if assigned is None else assigned)
+        return 1 if assigned is None else 0
+
+    def _take_words(self, words: Sequence[str]) -> None:
+        if not words:
+            return
+        if "" in self._flags:
+            self._take(self._flags[""], None, words)
+            return
+        raise UsageError(
+            f"unexpected argument {words[0]!r}; flags begin with -, and the items of a list are separated by commas"
+        )
+
+    def _value(self, one: Flag, text: str) -> Any:
+        try:
+            return one.kind.parse(text)
+        except ValueError as error:
+            name = f"flag -{one.name}" if one.name else one.metavar
+            raise UsageError(f"{name}: {error}") from error
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(name, [one for one in known if one], n=1)
+    return f"perhaps -{nearest[0]}; " if nearest else ""

@@ -1,0 +1,114 @@
+"""The types of values that flags take."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from memtierd.model import AddressRange
+from memtierd.parameters import UNIT_BOUNDS
+from memtierd.prompt.grammar import Kind
+from memtierd.units import PAGE_BYTES, parse_duration_ns, parse_size
+
+_RANGE = re.compile(r"(?:0x)?([0-9a-fA-F]{1,16})(?:-(?:0x)?([0-9a-fA-F]{1,16})|\+(\S+))?")
+_ADDRESS = re.compile(r"(?:0x)?([0-9a-fA-F]{1,16})")
+_BOOLEANS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
+_LAST_ADDRESS = (1 << 64) - PAGE_BYTES
+MAX_COUNT = (1 << 63) - 1
+
+
+def _boolean(text: str) -> bool:
+    found = _BOOLEANS.get(text.lower())
+    if found is None:
+        raise ValueError(f"invalid value {text!r}, expected true or false")
+    return found
+
+
+def _integer(what: str, low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        digits = text.strip()
+        if re.fullmatch(r"-?[0-9]{1,20}", digits) and low <= int(digits) <= high:
+            return int(digits)
+        bounds = f"{low} or more" if high == MAX_COUNT else f"from {low} to {high}"
+        raise ValueError(f"invalid {what} {text!r}, expected a number {bounds}")
+
+    return parse
+
+
+def _list(parse: Callable[[str], Any], what: str) -> Callable[[str], tuple[Any, ...]]:
+    def parse_all(text: str) -> tuple[Any, ...]:
+        items = [item for item in text.split(",") if item.strip()]
+        if not items:
+            raise ValueError(f"empty list, expected {what} separated by commas")
+        return tuple(parse(item) for item in items)
+
+    return parse_all
+
+
+def _choice(what: str, choices: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"unknown {what} {text!r}, expected {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def parse_address(text: str) -> int:
+    """Return a hexadecimal address, with or without 0x.  Raises ValueError with a sentence for the user."""
+    found = _ADDRESS.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f"invalid address {text!r}, expected a hexadecimal number")
+    return int(found[1], 16)
+
+
+def parse_range(text: str) -> AddressRange:
+    """Return the range START (one page), START-END or START+SIZE; addresses are hexadecimal, START is rounded down.
+
+    The length is rounded down to whole pages, reversed ends are swapped.  Raises ValueError with a sentence.
+    """
+    found = _RANGE.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f"invalid address range {text!r}, expected START, START-END or START+SIZE, such as 7f00000000+64M")
+    start, length = int(found[1], 16), PAGE_BYTES
+    if found[2]:
+        start, end = sorted((start, int(found[2], 16)))
+        length = end - start
+    elif found[3]:
+        length = parse_size(found[3])
+    first = start // PAGE_BYTES * PAGE_BYTES
+    return AddressRange(first, min(first + length // PAGE_BYTES * PAGE_BYTES, _LAST_ADDRESS))
+
+
+def _duration_s(text: str) -> float:
+    return parse_duration_ns(text) / 1e9
+
+
+_LOW_PID, _HIGH_PID = UNIT_BOUNDS["pid"]
+_parse_pid = _integer("pid", _LOW_PID, _HIGH_PID)
+
+SWITCH = Kind(_boolean, "")
+TEXT = Kind(str, "TEXT")
+COUNT = Kind(_integer("count", 0, MAX_COUNT), "N")
+NODE = Kind(_integer("node", *UNIT_BOUNDS["node"]), "NODE")
+PFN = Kind(_integer("page frame number", 0, (1 << 52) - 1), "PFN")
+PID = Kind(_parse_pid, "PID")
+PIDS = Kind(_list(_parse_pid, "pids"), "PID[,PID...]")
+ADDRESS = Kind(parse_address, "ADDR")
+RANGES = Kind(_list(parse_range, "address ranges"), "RANGE[,RANGE...]")
+NAMES = Kind(_list(str.strip, "names"), "NAME[,NAME...]")
+DURATION = Kind(_duration_s, "TIME")
+"""Seconds as float."""
+REST = Kind(str, "ARGS", takes_rest=True)
+
+
+def one_of(what: str, metavar: str, *choices: str) -> Kind:
+    """Return the kind of a value that must be one of `choices`."""
+    return Kind(_choice(what, choices), metavar)
+
+
+def some_of(what: str, metavar: str, *choices: str) -> Kind:
+    """Return the kind of a list whose items must be of `choices`."""
+    return Kind(_list(_choice(what, choices), "names"), metavar)
+
+
+FORMAT = one_of("format", "txt|csv|json", "txt", "csv", "json")
