@@ -1,11 +1,10 @@
 """What pyproject.toml can't say: the C extension, and the binary `meme` among the scripts."""
 
 import runpy
+from distutils.command.build_scripts import build_scripts  # provided by setuptools
 from pathlib import Path
 
-from setuptools import setup  # type: ignore[import-untyped]  # isort: split
-
-from distutils.command.build_scripts import build_scripts  # setuptools, imported first, provides it
+from setuptools import setup  # type: ignore[import-untyped]
 
 MEME_BUILD = "memtierd/meme/build.py"
 

@@ -96,7 +96,7 @@ def cpu_ns(scan: Callable[[], int]) -> int:
 
 
 def compare(pid: int, address: int, pages: int, bare: Path) -> dict[str, dict[str, float]]:
-    """Return the least CPU time of ROUNDS alternated runs of each scan and of its bare loop, per page, and their ratio."""
+    """Return the least CPU time a page of ROUNDS alternated runs of each scan and its bare loop, and their ratio."""
     pagemap_fd = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY)
     result = {}
     for name, (loop, scan) in scans(pagemap_fd, address, pages).items():

@@ -9,6 +9,8 @@ from memtierd.config.problems import Invalid, Place, Problem
 
 MAX_BYTES = 1 << 20
 """Size of a file; all texts inside it together may have as many characters again."""
+MAX_LINE_CHARACTERS = 1 << 17
+"""Longest line: ruamel.yaml takes a time for a tag that grows with the square of its length (16 s for a megabyte)."""
 MAX_NODES = 20_000
 """Scalars, lists and mappings in a file and in the texts inside it, each alias counted as what it stands for."""
 MAX_DEPTH = 32
@@ -90,7 +92,7 @@ def locate_in_words(start: Place) -> Locate:
 
 
 def locate_literal(outer: Source, text: str, first_line: int) -> Locate | None:
-    """Return an exact Locate for a ``|`` block whose content begins at `first_line` (from 0); None if it isn't there."""
+    """Return an exact Locate for a ``|`` block whose content begins at `first_line` (from 0), if it is there."""
     lines = text.removesuffix("\n").split("\n")
     written = outer.text.split("\n")[first_line : first_line + len(lines)]
     if len(written) != len(lines) or not all(map(str.endswith, written, lines)):

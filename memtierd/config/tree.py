@@ -15,6 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from memtierd.config.places import (
     MAX_DEPTH,
+    MAX_LINE_CHARACTERS,
     Source,
     inner_source,
     locate_at_mark,
@@ -90,6 +91,10 @@ def parse(source: Source) -> Node:
 
 
 def _check_characters(source: Source) -> None:
+    for line, text in enumerate(source.text.split("\n")):
+        if len(text) > MAX_LINE_CHARACTERS:
+            place = source.locate(line, MAX_LINE_CHARACTERS)
+            raise Invalid([Problem(place, "the line is too long", f"at most {MAX_LINE_CHARACTERS} characters")])
     found = _FORBIDDEN.search(source.text)
     if found:
         line = source.text.count("\n", 0, found.start())

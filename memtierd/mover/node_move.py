@@ -11,7 +11,6 @@ from memtierd.mover.task import Ledger, Position
 from memtierd.mover.work import NS_PER_MS, Context, OpenFiles
 from memtierd.native import NOT_ATTEMPTED, outcome_of_errno
 
-_MAX_ERRNO = 4095
 _AGAIN = (-errno.EBUSY, -errno.EAGAIN)
 
 
@@ -36,6 +35,11 @@ class _Pages:
         """Return the chosen ones."""
         return _Pages(self.addresses[chosen], self.owner[chosen], self.weight[chosen], self.tries[chosen])
 
+    def split(self, first: int) -> tuple["_Pages", "_Pages"]:
+        """Return the first ones and the others."""
+        front = np.arange(len(self)) < first
+        return self.where(front), self.where(~front)
+
     def followed_by(self, others: "_Pages") -> "_Pages":
         """Return these and then the others."""
         return _Pages(
@@ -49,12 +53,43 @@ class _Pages:
 _NONE = _Pages(np.empty(0, np.uint64), np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.uint8))
 
 
+def attempted_pages(status: I32, returned: int) -> int:
+    """Return how many pages a move_pages call tried, from its first on, given its raw statuses and return value.
+
+    The page that ends a group gets its status before the group is migrated.  When that fails the call returns
+    the pages that failed, at least one, plus those behind the group's end (mm/migrate.c,
+    move_pages_and_store_status); a last group that fails returns only its own.
+    """
+    answered = np.flatnonzero(status != NOT_ATTEMPTED)
+    end = int(answered[-1]) + 1 if len(answered) else 0
+    return end if returned > len(status) - end else len(status)
+
+
+@attrs.frozen(eq=False)
+class _Answer:
+    """What the kernel said of a chunk."""
+
+    status: I32
+    """The node or -errno of each page; NOT_ATTEMPTED where it is elsewhere for a reason unknown."""
+    returned: int
+    """The return value, or -errno."""
+    attempted: int
+    """So many of the pages were tried at all; the others come after them."""
+
+    @property
+    def refusal(self) -> int:
+        """Return the errno of a call that was refused as a whole, else 0."""
+        return max(0, -self.returned)
+
+
 class NodeMove:
     """A segment of a batch on its way to a node.
 
-    move_pages tells less than it seems to: it returns early when pages of a group can't be migrated, and then
-    leaves the statuses of that whole group and of all later pages as they were.  So the nodes of pages without
-    a status are queried, and those that are not on the target are tried again, an interval later.
+    move_pages tells less than it seems to (mm/migrate.c, do_pages_move).  It gathers pages into groups, and a
+    page with an answer of its own (shared, absent, busy) ends a group.  When a page of a group can't be migrated
+    the call returns: that whole group keeps its old statuses, moved or not, and later pages are not tried.
+    So pages of such a group are queried; those that are elsewhere are tried again, an interval later and behind
+    all others, so that they can't keep the others from being tried.
     """
 
     def __init__(self, context: Context, ledger: Ledger, files: OpenFiles) -> None:
@@ -62,50 +97,56 @@ class NodeMove:
         self.target_full = False
         self._context = context
         self._files = files
+        self._untried = _NONE
         self._waiting = _NONE
         self._retry_ns = 0
 
     @property
     def done(self) -> bool:
         """Return whether every page has its outcome."""
-        return self.ledger.walked and not len(self._waiting)
+        return self.ledger.walked and not len(self._untried) and not len(self._waiting)
 
     @property
     def complete_ranges(self) -> int:
         """Return how many ranges, from the first on, have all their outcomes."""
-        if len(self._waiting):
-            return int(self._waiting.owner.min())
-        return self.ledger.position.range_index
+        open_ranges = np.concatenate((self._untried.owner, self._waiting.owner))
+        return int(open_ranges.min()) if len(open_ranges) else self.ledger.position.range_index
 
     @property
     def due_ns(self) -> int:
         """Return the time from which on a step has something to do."""
-        return self._retry_ns if self.ledger.walked else 0
+        return self._retry_ns if self.ledger.walked and not len(self._untried) else 0
 
     def step(self, chunk_pages: int) -> int:
         """Move one chunk; return its pages.  Raises OSError or KernelError when nothing can be moved at all."""
         self._files.check_alive()
-        retry = len(self._waiting) > 0 and self._context.clock() >= self._retry_ns
-        chunk, kept = (self._waiting, _NONE) if retry else (_NONE, self._waiting)
+        chunk = self._untried
         if chunk.total_weight < chunk_pages and not self.ledger.walked:
             chunk = chunk.followed_by(self._collect(chunk_pages - chunk.total_weight))
-        self._waiting = kept
+        self._untried = _NONE
+        if self._context.clock() >= self._retry_ns and chunk.total_weight < chunk_pages:
+            chunk, self._waiting = chunk.followed_by(self._waiting), _NONE
         if not len(chunk):
             return 0
-        status, refusal = self._call(chunk)
-        self._judge(chunk, status, refusal)
-        return chunk.total_weight
+        answer = self._call(chunk)
+        tried, untried = chunk.split(answer.attempted)
+        self._untried = untried
+        self._judge(tried, answer)
+        return tried.total_weight
 
     def end(self, outcome: Outcome, errno_: int = 0) -> None:
         """Let all pages without an outcome end in this way."""
-        self.ledger.count(self._waiting.owner, self._waiting.weight, outcome, errno_)
-        self._waiting = _NONE
+        self._count_left(outcome, errno_)
         self.ledger.end_rest(outcome, errno_)
 
     def settle(self) -> None:
         """Let pages that wait for another try end as busy."""
-        self.ledger.count(self._waiting.owner, self._waiting.weight, Outcome.BUSY, errno.EBUSY)
-        self._waiting = _NONE
+        self._count_left(Outcome.BUSY, errno.EBUSY)
+
+    def _count_left(self, outcome: Outcome, errno_: int) -> None:
+        for pages in (self._untried, self._waiting):
+            self.ledger.count(pages.owner, pages.weight, outcome, errno_)
+        self._untried = self._waiting = _NONE
 
     def _collect(self, max_pages: int) -> _Pages:
         ledger, (first, page_index) = self.ledger, self.ledger.position
@@ -125,24 +166,22 @@ class NodeMove:
         ledger.position = Position(found.range_index, found.page_index)
         return _Pages(found.addresses, found.owner, found.weight, np.zeros(len(found.addresses), np.uint8))
 
-    def _call(self, chunk: _Pages) -> tuple[I32, int]:
-        """Return the status of each page, and the errno of a call that was refused, else 0."""
-        kernel, ledger = self._context.kernel, self.ledger
+    def _call(self, chunk: _Pages) -> _Answer:
         status: I32 = np.full(len(chunk), NOT_ATTEMPTED, np.int32)
-        refusal = 0
         try:
-            returned = kernel.move_pages(ledger.key.pid, chunk.addresses, ledger.target, status)
+            returned = self._context.kernel.move_pages(self.ledger.key.pid, chunk.addresses, self.ledger.target, status)
         except OSError as error:
-            refusal = error.errno or errno.EIO
-            returned = -refusal
-        if returned > 0 or refusal == errno.ENOMEM:
-            self._look_again(chunk, status)
-        self._context.post_call(self._call_report(chunk, status, returned))
-        return status, refusal
+            returned = -(error.errno or errno.EIO)
+        attempted = attempted_pages(status, returned)
+        if returned > 0 or returned == -errno.ENOMEM:
+            self._look_again(chunk, status[:attempted])
+        answer = _Answer(status, returned, attempted)
+        self._context.post_call(self._call_report(chunk, answer))
+        return answer
 
     def _look_again(self, chunk: _Pages, status: I32) -> None:
-        """Replace statuses that the kernel left as they were by what a query says; pages elsewhere stay unattempted."""
-        unknown = np.flatnonzero(status < -_MAX_ERRNO)
+        """Replace statuses that the kernel left as they were by what a query says; pages elsewhere keep theirs."""
+        unknown = np.flatnonzero(status == NOT_ATTEMPTED)
         if not len(unknown):
             return
         seen: I32 = np.full(len(unknown), NOT_ATTEMPTED, np.int32)
@@ -153,9 +192,10 @@ class NodeMove:
         elsewhere = (seen >= 0) & (seen != self.ledger.target)
         status[unknown] = np.where(elsewhere, np.int32(NOT_ATTEMPTED), seen)
 
-    def _call_report(self, chunk: _Pages, status: I32, returned: int) -> CallReport:
+    def _call_report(self, chunk: _Pages, answer: _Answer) -> CallReport:
+        status, returned = answer.status, answer.returned
         arrived = status == self.ledger.target
-        refused = (status < 0) & (status >= -_MAX_ERRNO)
+        refused = (status < 0) & (status != NOT_ATTEMPTED)
         errnos = {
             -int(value): int(chunk.weight[status == value].sum(dtype=np.uint64)) for value in np.unique(status[refused])
         }
@@ -175,13 +215,14 @@ class NodeMove:
             self._context.clock(),
         )
 
-    def _judge(self, chunk: _Pages, status: I32, refusal: int) -> None:
+    def _judge(self, chunk: _Pages, answer: _Answer) -> None:
         """Count what has ended; keep what is tried again; end the segment where the whole call was refused."""
+        status, refusal = answer.status[: len(chunk)], answer.refusal
         arrived = status == self.ledger.target
         if arrived.any():
             self._count(chunk, arrived, Outcome.MOVED)
             self._context.conditions.succeeded(self.ledger.key, self.ledger.target)
-        refused = (status < 0) & (status >= -_MAX_ERRNO) & ~np.isin(status, _AGAIN)
+        refused = (status < 0) & (status != NOT_ATTEMPTED) & ~np.isin(status, _AGAIN)
         for value in np.unique(status[refused]).tolist():
             self._count(chunk, status == value, outcome_of_errno(-value), -value)
         left = ~arrived & ~refused

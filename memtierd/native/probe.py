@@ -22,7 +22,7 @@ def has_pagemap_scan() -> bool:
 
 
 def soft_dirty_works() -> bool:
-    """Return whether the kernel tracks writes in bit 55 of pagemap; writing to clear_refs succeeds even where it doesn't.
+    """Return whether the kernel tracks writes in bit 55 of pagemap; where it doesn't, clear_refs succeeds just so.
 
     Clears the soft-dirty bits of this process.  OSError when the files in /proc/self can't be used.
     """

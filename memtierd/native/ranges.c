@@ -63,10 +63,10 @@ static int64_t scan_piece(int fd, uint64_t *address, uint64_t end, uint64_t want
 }
 
 /* An address space that is gone has no mappings for PAGEMAP_SCAN, which is no error: ask pagemap itself. */
-static int64_t address_space_is_there(int fd, uint64_t address)
+static int64_t check_address_space(int fd, uint64_t page)
 {
 	uint64_t entry;
-	int64_t got = read_words(fd, &entry, 1, address >> page_shift());
+	int64_t got = read_words(fd, &entry, 1, page);
 
 	return got == 0 ? -ESRCH : got;
 }
@@ -145,7 +145,7 @@ int64_t memtierd_count_ranges(int pagemap_fd, const uint64_t *start, const uint3
 	struct regions all = {start, pages, regions, page_shift()};
 	struct columns columns = {max_count, written, swapped, present};
 	struct position next = {0, 0};
-	uint64_t looked_at = 0;
+	uint64_t looked_at = 0, last_page = 0;
 
 	while (next.range < regions) {
 		if (stopped(stop))
@@ -155,10 +155,11 @@ int64_t memtierd_count_ranges(int pagemap_fd, const uint64_t *start, const uint3
 		if (error)
 			return error;
 		looked_at += span.end - span.first;
+		last_page = span.first;
 		next = span.next;
 	}
-	int64_t there = regions ? address_space_is_there(pagemap_fd, start[0]) : 1;
-	return there < 0 ? there : (int64_t)looked_at;
+	int64_t error = looked_at ? check_address_space(pagemap_fd, last_page) : 0;
+	return error < 0 ? error : (int64_t)looked_at;
 }
 
 /* Store up to `capacity` ranges (bytes) of [*position, end) with present or swapped pages and return how many.

@@ -19,8 +19,7 @@ from memtierd.native.arrays import (
     stop_pointer,
     succeeded,
 )
-from memtierd.native.nodemap import NodeMap
-from memtierd.native.scan import read_pagemap, scan_presence
+from memtierd.native.scan import read_pagemap, scan_swapped
 from memtierd.units import PAGE_BYTES
 
 _CAPACITY = 4096
@@ -79,10 +78,7 @@ def count_swapped(pagemap_fd: int, start: U64, pages: U32, stop: Stop) -> int:
         pagemap_fd, starts, lengths, len(start), 0, ffi.NULL, column, ffi.NULL, stop_pointer(stop)
     )
     if result == -errno.ENOTTY:
-        order = np.argsort(start)
-        no_nodes = NodeMap(1, np.empty(0, np.int8))
-        nodes = np.empty((0, len(start)), np.uint32)
-        scan_presence(pagemap_fd, start[order], pages[order], no_nodes, swapped, nodes, stop)
+        scan_swapped(pagemap_fd, start, pages, swapped, stop)
         result = 0
     succeeded(result)
     return int(swapped.sum(dtype=np.uint64))

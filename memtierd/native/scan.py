@@ -14,7 +14,15 @@ import numpy as np
 
 from memtierd.model import U32, U64
 from memtierd.native._memtierd import ffi, lib
-from memtierd.native.arrays import Stop, checked_count, cleared, regions_pointers, stop_pointer, succeeded
+from memtierd.native.arrays import (
+    Stop,
+    checked_count,
+    cleared,
+    ranges_pointers,
+    regions_pointers,
+    stop_pointer,
+    succeeded,
+)
 from memtierd.native.nodemap import NodeMap, node_map_struct
 from memtierd.units import PAGE_BYTES
 
@@ -34,21 +42,33 @@ def scan_soft_dirty(
 
     Documentation/admin-guide/mm/soft-dirty.rst: a new or grown mapping counts as written in all its touched pages.
     """
+    regions = regions_pointers(start, pages)
     column = cleared("written", written, np.uint32, (len(start),))
-    return _scan_pagemap(pagemap_fd, start, pages, max_count, node_map, column, swapped, node_pages, stop)
+    return _scan_pagemap(
+        pagemap_fd, regions, len(start), checked_count(max_count), node_map, column, swapped, node_pages, stop
+    )
 
 
 def scan_presence(
     pagemap_fd: int, start: U64, pages: U32, node_map: NodeMap, swapped: U32, node_pages: U32, stop: Stop
 ) -> int:
     """Count pages that are swapped out and pages on each node."""
-    return _scan_pagemap(pagemap_fd, start, pages, 0, node_map, ffi.NULL, swapped, node_pages, stop)
+    regions = regions_pointers(start, pages)
+    return _scan_pagemap(pagemap_fd, regions, len(start), 0, node_map, ffi.NULL, swapped, node_pages, stop)
+
+
+def scan_swapped(pagemap_fd: int, start: U64, pages: U32, swapped: U32, stop: Stop) -> int:
+    """Count pages that are swapped out, of ranges in any order; slower than PAGEMAP_SCAN."""
+    regions = ranges_pointers(start, pages)
+    no_map = NodeMap(1, np.empty(0, np.int8))
+    no_nodes = np.empty((0, len(start)), np.uint32)
+    return _scan_pagemap(pagemap_fd, regions, len(start), 0, no_map, ffi.NULL, swapped, no_nodes, stop)
 
 
 def _scan_pagemap(
     pagemap_fd: int,
-    start: U64,
-    pages: U32,
+    pointers: tuple[object, object],
+    regions: int,
     max_count: int,
     node_map: NodeMap,
     written: object,
@@ -56,15 +76,12 @@ def _scan_pagemap(
     node_pages: U32,
     stop: Stop,
 ) -> int:
-    regions = len(start)
-    starts, lengths = regions_pointers(start, pages)
     struct, _blocks = node_map_struct(node_map, len(node_pages))
     result = lib.memtierd_scan_pagemap(
         pagemap_fd,
-        starts,
-        lengths,
+        *pointers,
         regions,
-        checked_count(max_count),
+        max_count,
         struct,
         written,
         cleared("swapped", swapped, np.uint32, (regions,)),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from memtierd.errors import KernelError
+from memtierd.errors import KernelError, ProcessGoneError
 from memtierd.linux.proc import CLEAR_REFERENCED, CLEAR_SOFT_DIRTY
 from memtierd.model import ProcessKey, ProcessScan
 from memtierd.trackers.grid import IdlePageTracker, SoftDirtyTracker
@@ -223,6 +223,23 @@ def test_a_process_that_ends_while_it_is_scanned_is_gone(
     assert scan.processes == ()
     assert scan.failed == ()
     assert kernel.open_files == 0
+
+
+def test_a_process_that_runs_another_program_while_it_is_scanned_is_scanned_anew(
+    kernel: FakeKernel, process: FakeProcess
+) -> None:
+    tracker = softdirty(kernel)
+    scan_one(tracker)
+
+    def execs(pid: int, stop: StopFlag) -> None:
+        kernel.during_count = lambda pid, stop: None
+        process.mappings = [mapping(4, 8)]
+        raise ProcessGoneError("read pagemap: its address space is gone")
+
+    kernel.during_count = execs
+    found = scan_one(tracker)
+    assert firsts(found) == [(4, 4)]
+    assert not found.primed.any()
 
 
 def test_a_process_without_any_page_is_not_mistaken_for_one_that_ended(kernel: FakeKernel) -> None:

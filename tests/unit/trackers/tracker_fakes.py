@@ -49,6 +49,15 @@ class FakeProcess:
             if write:
                 self.dirty.add(page)
 
+    def use_of(self, m: Mapping) -> MappingUse:
+        """Return the figures of one mapping."""
+
+        def kb(pages: set[int]) -> int:
+            return KB_PER_PAGE * sum(m.start <= (BASE_PAGE + page) * PAGE_BYTES < m.end for page in pages)
+
+        present = set(self.node_of)
+        return MappingUse(m, kb(present), kb(present & self.young), kb(self.swapped), 0, 0)
+
 
 @attrs.define
 class FakeKernel:
@@ -81,18 +90,7 @@ class FakeKernel:
         process = self._process(key)
         if process.zombie:
             return []
-        return [
-            MappingUse(
-                m,
-                rss_kb=len(pages & process.node_of.keys()) * KB_PER_PAGE,
-                referenced_kb=len(pages & process.young & process.node_of.keys()) * KB_PER_PAGE,
-                swap_kb=len(pages & process.swapped) * KB_PER_PAGE,
-                private_dirty_kb=0,
-                anonymous_kb=0,
-            )
-            for m in process.mappings
-            for pages in [set(range(m.start // PAGE_BYTES - BASE_PAGE, m.end // PAGE_BYTES - BASE_PAGE))]
-        ]
+        return [process.use_of(m) for m in process.mappings]
 
     def clear(self, key: ProcessKey, value: int) -> None:
         process = self._process(key)

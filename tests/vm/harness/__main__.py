@@ -143,4 +143,5 @@ def main() -> int:
         return 128 + signal.SIGINT
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -26,4 +26,5 @@ def main() -> None:
         time.sleep(period_s)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+# The two commands of the README are `make demo` and `make test`; everything else is a part of one of them.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+C_SOURCES := $(wildcard memtierd/native/*.c memtierd/native/*.h memtierd/native/build_native.py)
+MEME_SOURCES := $(wildcard memtierd/meme/*.c memtierd/meme/*.h memtierd/meme/build.py)
+
+.PHONY: demo test lint unit guest bench clean bin/memtierd
+
+demo: $(VENV)/.runtime bin/meme
+	@scripts/demo.sh
+
+test: lint unit guest
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(RUN) mypy
+	$(VENV)/bin/lint-imports
+
+unit: $(VENV)/.dev bin/meme bin/memtierd
+	$(RUN) pytest -q
+
+# The guest tests need QEMU and a kernel of their own; MEMTIERD_VM=require makes it an error not to have them.
+guest: $(VENV)/.dev bin/meme
+	@if tests/vm/run.sh check; then \
+	    exec tests/vm/run.sh pytest -q; \
+	elif [ "$(MEMTIERD_VM)" = require ]; then \
+	    echo "guest tests: FAILED, they are required (MEMTIERD_VM=require) and can't run here"; exit 1; \
+	else \
+	    echo "guest tests: DID NOT RUN, see the line above; everything else passed"; \
+	fi
+
+bench: $(VENV)/.dev
+	$(VENV)/bin/python benchmarks/bench_scan.py
+	$(VENV)/bin/python benchmarks/bench_tick.py
+
+# The virtual environment, with memtierd installed from this tree.
+$(VENV)/.runtime: pyproject.toml setup.py $(C_SOURCES) $(MEME_SOURCES)
+	scripts/system-packages.sh
+	[ -x $(VENV)/bin/python ] || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	$(VENV)/bin/pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+bin/memtierd: $(VENV)/.runtime
+	@mkdir -p bin
+	@printf '#!/bin/sh\nexec "%s/$(VENV)/bin/python" -m memtierd "$$@"\n' "$(CURDIR)" > $@
+	@chmod +x $@
+
+bin/meme: $(MEME_SOURCES)
+	scripts/system-packages.sh
+	@mkdir -p bin
+	$(PYTHON) memtierd/meme/build.py $@
+
+clean:
+	rm -rf $(VENV) bin build dist *.egg-info memtierd/native/*.so memtierd/native/_memtierd.c

@@ -1,0 +1,161 @@
+"""What a command gets to work with: the daemon, where to write, and what earlier commands left."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TypeVar
+
+import attrs
+
+from memtierd.linux.roots import Roots
+from memtierd.model import U32, U64, MachineFacts, ProcessKey
+from memtierd.mover import Mover
+from memtierd.placement.plan import Plan
+from memtierd.policies import PolicyParams
+from memtierd.reconcile import Reconciler
+
+T = TypeVar("T")
+
+
+class DaemonPort(Protocol):
+    """What the prompt needs of the daemon; every method may be called from the prompt's thread."""
+
+    @property
+    def roots(self) -> Roots:
+        """Return where /proc and /sys are."""
+
+    @property
+    def dry_run(self) -> bool:
+        """Return whether plans are shown and not carried out."""
+
+    @property
+    def mover(self) -> Mover:
+        """Return the mover; it is always there."""
+
+    def machine(self) -> MachineFacts:
+        """Return nodes and swap as they are now."""
+
+    def call(self, function: Callable[[Reconciler], T], timeout_s: float = 10) -> T:
+        """Return `function(reconciler)`, run by the control thread; the result must not share arrays with the table."""
+
+    def tick_now(self) -> Plan:
+        """Decide at once and return the plan."""
+
+    @property
+    def tracker_name(self) -> str | None:
+        """Return the name of the tracker that was created, None before."""
+
+    @property
+    def tracker_params(self) -> Any:
+        """Return its parameters."""
+
+    @property
+    def tracker_running(self) -> bool:
+        """Return whether it scans."""
+
+    @property
+    def tracker_why(self) -> str:
+        """Return why `auto` became that tracker; may be empty."""
+
+    def create_tracker(self, name: str) -> None:
+        """Make a tracker.  Raises MemtierdError for an unknown name or what can't work here."""
+
+    def configure_tracker(self, params: Any) -> None:
+        """Give it parameters."""
+
+    def start_tracker(self, pids: list[int]) -> None:
+        """Track exactly these processes."""
+
+    def stop_tracker(self) -> None:
+        """Stop scanning and wait until it has stopped."""
+
+    def reset_counters(self) -> None:
+        """Set the access counts of all regions to 0."""
+
+    @property
+    def policy_name(self) -> str | None:
+        """Return the name of the policy that was created, None before."""
+
+    @property
+    def policy_params(self) -> PolicyParams | None:
+        """Return its parameters, None before it was configured."""
+
+    @property
+    def policy_running(self) -> bool:
+        """Return whether it runs."""
+
+    def create_policy(self, name: str) -> None:
+        """Choose a policy.  Raises MemtierdError for an unknown name."""
+
+    def configure_policy(self, params: PolicyParams) -> None:
+        """Give it parameters."""
+
+    def start_policy(self) -> None:
+        """Start it.  Raises MemtierdError when it can't work."""
+
+    def stop_policy(self) -> None:
+        """Stop it."""
+
+
+class Writer(Protocol):
+    """Where text goes."""
+
+    def write(self, text: str, /) -> Any:
+        """Write text."""
+
+    def flush(self) -> Any:
+        """Pass on what was written."""
+
+
+@attrs.frozen(eq=False)
+class Selection:
+    """The pages that the last `pages` command selected, as ranges; ascending, not overlapping."""
+
+    key: ProcessKey
+    start: U64
+    """Address of the first byte of each range."""
+    pages: U32
+
+    @property
+    def total_pages(self) -> int:
+        """Return how many pages are selected."""
+        return int(self.pages.sum(dtype="uint64"))
+
+
+@attrs.define
+class Memory:
+    """What commands of one session remember for each other."""
+
+    selection: Selection | None = None
+    quit_requested: bool = False
+
+
+@attrs.define
+class Context:
+    """Everything one command works with."""
+
+    daemon: DaemonPort
+    out: Writer
+    memory: Memory
+    report: Callable[[str], None]
+    """Tells of a problem on the error output."""
+    clock_ns: Callable[[], int] = time.monotonic_ns
+    status: int = 0
+
+    def line(self, text: str = "") -> None:
+        """Write one line."""
+        self.out.write(f"{text}\n")
+
+    def lines(self, texts: Iterable[str]) -> None:
+        """Write lines."""
+        for text in texts:
+            self.line(text)
+
+    def fail(self, message: str) -> None:
+        """Say that a part of the command failed; the command may go on and ends with a non-zero status."""
+        self.report(message)
+        self.status = 1
+
+
+def printable(text: str) -> str:
+    """Return text from another process with control characters escaped, so that it stays on its line."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

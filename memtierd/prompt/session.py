@@ -1,0 +1,200 @@
+"""A session: reads command lines from a terminal, a pipe, a text or a file, runs them, and tells how they ended."""
+
+import logging
+import os
+import traceback
+from collections.abc import Callable, Iterable
+from io import TextIOWrapper
+from typing import TextIO
+
+from memtierd.errors import MemtierdError
+from memtierd.prompt.commands import COMMANDS
+from memtierd.prompt.commands.help import unknown_command
+from memtierd.prompt.context import Context, DaemonPort, Memory, Writer
+from memtierd.prompt.grammar import Command, UsageError
+from memtierd.prompt.shell import ReaderLeftError, ShellPipe, descriptor_of
+from memtierd.prompt.terminal import history_path, line_editing
+from memtierd.prompt.tokens import parse_line
+
+LOG = logging.getLogger("memtierd.prompt")
+PROMPT = "memtierd> "
+
+OK = 0
+FAILED = 1
+BAD_USAGE = 2
+BUG = 70
+"""As EX_SOFTWARE of sysexits.h."""
+INTERRUPTED = 130
+"""As a shell says of a command that SIGINT ended."""
+
+
+class Session:
+    """Runs commands for one user; what one command selects, later ones use.
+
+    Results go to `out`, problems to `err`.  No exception of a command gets out of a session.
+    """
+
+    def __init__(self, daemon: DaemonPort, out: TextIO, err: TextIO, echo: bool = False) -> None:
+        self._daemon = daemon
+        self._out = out
+        self._err = err
+        self._echo = echo
+        self._memory = Memory()
+        self._output_gone = False
+        for stream in (out, err):
+            _tolerate(stream, "backslashreplace")
+
+    def run_line(self, text: str) -> int:
+        """Run one command line and return its status: 0 done, 1 failed, 2 wrong usage, 70 a bug, 130 interrupted."""
+        name = "memtierd"
+        try:
+            line = parse_line(text)
+            if not line.words and line.shell is None:
+                return OK
+            command, arguments = _resolve(line.words)
+            name = command.name if command else name
+            return self._flushed(lambda: self._run(command, arguments, line.shell))
+        except UsageError as error:
+            self._report(name, str(error))
+            return BAD_USAGE
+        except MemtierdError as error:
+            self._report(name, str(error))
+            return FAILED
+        except BrokenPipeError:
+            self._lose_output()
+            return OK
+        except KeyboardInterrupt:
+            self._report(name, "interrupted")
+            return INTERRUPTED
+        except Exception as error:  # noqa: BLE001  a bug in one command must not end the daemon
+            LOG.error("prompt: unexpected error in %r\n%s", text, traceback.format_exc())  # noqa: TRY400
+            self._report(name, f"internal error: {type(error).__name__}: {error}")
+            return BUG
+
+    def run_text(self, text: str) -> int:
+        """Run the lines of a text, up to the first `q`; return the status of the last command that failed."""
+        return self._run_lines(text.split("\n"))
+
+    def run_file(self, path: str) -> int:
+        """Run the lines of a file like `run_text`; a file that can't be read is a failure."""
+        try:
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                text = file.read()
+        except (OSError, ValueError) as error:
+            said = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
+            self._report("memtierd", f"read commands from {path!r}: {said}")
+            return FAILED
+        return self.run_text(text)
+
+    def loop(self, stdin: TextIO) -> int:
+        """Run lines from `stdin` to its end or to `q`; always returns 0.
+
+        On a terminal there is a prompt, line editing and a history; Ctrl-C ends a command, Ctrl-D the session.
+        """
+        _tolerate(stdin, "surrogateescape")
+        if stdin.isatty() and self._out.isatty():
+            with line_editing(history_path(os.environ), lambda text: self._report("memtierd", text)):
+                self._run_lines(self._typed())
+        else:
+            self._run_lines(stdin)
+        return OK
+
+    def _run_lines(self, lines: Iterable[str]) -> int:
+        """Run lines until one of them quits; that ends only these lines."""
+        self._memory.quit_requested = False
+        status = OK
+        for line in lines:
+            if self._echo and not self._is_typed(lines):
+                self._say(f"{PROMPT}{line.rstrip(chr(10))}\n")
+            status = self.run_line(line.rstrip("\n")) or status
+            if self._memory.quit_requested or self._output_gone:
+                break
+        self._memory.quit_requested = False
+        return status
+
+    @staticmethod
+    def _is_typed(lines: Iterable[str]) -> bool:
+        return hasattr(lines, "gi_frame")
+
+    def _typed(self) -> Iterable[str]:
+        """Yield the lines that a person types, until the end of the input."""
+        while True:
+            try:
+                yield input(PROMPT)
+            except KeyboardInterrupt:
+                self._say("\n")
+            except EOFError:
+                self._say("quit: EOF\n")
+                return
+
+    def _run(self, command: Command | None, arguments: tuple[str, ...], shell: str | None) -> int:
+        if shell is None:
+            return self._carry_out(command, arguments, self._out)
+        if command is not None:
+            command.parse(arguments)  # wrong usage is told before a shell is started for nothing
+        status = OK
+        with ShellPipe(shell, self._out, self._err) as pipe:
+            try:
+                status = self._carry_out(command, arguments, pipe)
+                pipe.flush()
+            except ReaderLeftError:
+                status = OK
+        return pipe.status or status
+
+    def _carry_out(self, command: Command | None, arguments: tuple[str, ...], out: Writer) -> int:
+        if command is None:
+            return OK
+        options = command.parse(arguments)
+        if options is None:
+            out.write(command.usage())
+            return OK
+        context = Context(self._daemon, out, self._memory, lambda text: self._report(command.name, text))
+        try:
+            command.run(context, options)
+        except MemtierdError as error:
+            context.fail(str(error))
+        return context.status
+
+    def _flushed(self, run: Callable[[], int]) -> int:
+        try:
+            return run()
+        finally:
+            self._out.flush()
+
+    def _say(self, text: str) -> None:
+        try:
+            self._out.write(text)
+            self._out.flush()
+        except BrokenPipeError:
+            self._lose_output()
+
+    def _report(self, name: str, message: str) -> None:
+        """Tell of a problem: its lines on the error output, behind what was printed so far."""
+        for line in message.split("\n"):
+            self._err.write(f"{name}: {line}\n")
+        self._err.flush()
+
+    def _lose_output(self) -> None:
+        """Nobody reads what we print: end quietly, and let the interpreter flush what is left to nowhere."""
+        self._output_gone = True
+        descriptor = descriptor_of(self._out)
+        if descriptor is not None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)
+
+
+def _resolve(words: tuple[str, ...]) -> tuple[Command | None, tuple[str, ...]]:
+    """Return the command that the first word names and its arguments; no command for no words."""
+    if not words:
+        return None, ()
+    command = COMMANDS.get(words[0])
+    if command is None:
+        raise UsageError(unknown_command(words[0], COMMANDS))
+    return command, words[1:]
+
+
+def _tolerate(stream: TextIO, errors: str) -> None:
+    """Let a stream take any bytes or letters."""
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors=errors)
