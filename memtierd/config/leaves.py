@@ -1,6 +1,8 @@
 """Single values of a file: their types, their bounds, and how messages call them."""
 
 import math
+import types
+import typing
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,7 +24,9 @@ def wrong(node: tree.Node, expected: str) -> Invalid:
 def described(node: tree.Node) -> str:
     """Return what a node is and holds, for a message."""
     if not isinstance(node, tree.Scalar):
-        return "a mapping" if isinstance(node, tree.Mapping) else "a list"
+        if isinstance(node, tree.Sequence):
+            return "a list" if node.items else "an empty list"
+        return "a mapping"
     if node.value is None:
         return "nothing"
     if isinstance(node.value, str):
@@ -100,28 +104,34 @@ def with_limits(expected: str, option: Option) -> str:
     return expected + unit
 
 
-def check(node: tree.Node, value: Any, option: Option, found: Collected) -> None:
-    """Add what is wrong with a value of the right type: bounds and choices of each leaf, then the option's check."""
-    before = len(found.problems)
+def check_leaves(node: tree.Node, wanted: Any, option: Option, found: Collected) -> None:
+    """Add which leaves of the field of type `wanted` are out of bounds, no choice, or nodes named twice.
+
+    A leaf of a wrong type is somebody else's problem, and doesn't hide those of the others.
+    """
     for path, leaf in _leaves(node) if option.choices or option.bounds != (None, None) else ():
         if not _allowed(leaf.value, option):
-            found.add(leaf.place, f"got {described(leaf)}", with_limits(_kind(value), option), *path)
+            found.add(leaf.place, f"got {described(leaf)}", with_limits(_kind(wanted), option), *path)
     if option.unit == "node":
         _check_doubles(node, found)
-    if option.check is not None and len(found.problems) == before:
-        try:
-            expected = option.check(value)
-        except (OverflowError, RecursionError) as error:  # re.compile on "x{9999999999}" and on endless nesting
-            expected = f"something simpler ({error})"
-        if expected is not None:
-            found.add(node.place, f"got {described(node)}", expected)
 
 
-def _kind(value: Any) -> str:
-    """Return what a value, or each leaf of a list or map, has to be."""
-    while isinstance(value, tuple | dict):
-        value = next(iter(value.values() if isinstance(value, dict) else value))
-    return TEXT if isinstance(value, str) else NUMBER if isinstance(value, float) else INTEGER
+def check_whole(node: tree.Node, value: Any, option: Option, found: Collected) -> None:
+    """Add what the option's own check has against a value of the right type."""
+    if option.check is None:
+        return
+    try:
+        expected = option.check(value)
+    except (OverflowError, RecursionError) as error:  # re.compile on "x{9999999999}" and on endless nesting
+        expected = f"something simpler ({error})"
+    if expected is not None:
+        found.add(node.place, f"got {described(node)}", expected)
+
+
+def _kind(wanted: Any) -> str:
+    """Return what a field of the type `wanted`, or each leaf of its list or map, has to be."""
+    inner = [part for part in typing.get_args(wanted) if part not in {types.NoneType, Ellipsis}]
+    return _kind(inner[-1]) if inner else {int: INTEGER, float: NUMBER}.get(wanted, TEXT)
 
 
 def _allowed(value: Any, option: Option) -> bool:

@@ -15,7 +15,7 @@ from cattrs import Converter
 
 from memtierd.config import tree
 from memtierd.config.keys import Field, key_of, known_names
-from memtierd.config.leaves import LEAF_HOOKS, check, is_nothing, refuse_tag, with_limits, wrong
+from memtierd.config.leaves import LEAF_HOOKS, check_leaves, check_whole, is_nothing, refuse_tag, with_limits, wrong
 from memtierd.config.mappings import Entries, add_field_problem, empty, entries_of, fields_by_key, integer_key
 from memtierd.config.problems import Collected, Invalid, quoted, shortened
 from memtierd.parameters import KIND_KEY, NAMED_KEY, ChecksItself, FieldProblem, Part, option_of
@@ -118,8 +118,9 @@ class Structurer:
         with found.under():
             value = self.structure(node, field.type)
         found.problems[:] = [attrs.evolve(p, expected=with_limits(p.expected, option)) for p in found.problems]
+        check_leaves(node, field.type, option, found)
         if not found.problems and value is not None:
-            check(node, value, option, found)
+            check_whole(node, value, option, found)
         found.finish()
         return value
 

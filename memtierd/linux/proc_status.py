@@ -1,7 +1,5 @@
 """/proc/PID/stat and /proc/PID/status: identity, kind, sizes and allowed nodes of a process."""
 
-import re
-
 import attrs
 
 from memtierd.linux.roots import ROOTS, Roots, read_pid_text
@@ -10,7 +8,6 @@ from memtierd.units import parse_id_list
 _PF_KTHREAD = 0x00200000  # include/linux/sched.h
 # A zombie's memory is gone; X and x are a process on its last instructions (fs/proc/array.c, task_state_array).
 _STATES_WITHOUT_MEMORY = "ZXx"
-_STATUS_FIELD = re.compile(r"^(\w+):[ \t]*(.*)$", re.MULTILINE)
 
 
 @attrs.frozen
@@ -74,7 +71,10 @@ def parse_status(text: str) -> ProcessStatus:
 
     Kernels before 6.8 have no Kthread line; there a process without VmSize that isn't a zombie is a kernel thread.
     """
-    fields = dict(_STATUS_FIELD.findall(text))
+    fields = {}
+    for line in text.split("\n"):
+        name, _, value = line.partition(":\t")
+        fields[name] = value
     kthread = fields.get("Kthread")
     if kthread is None:
         kernel_thread = "VmSize" not in fields and fields["State"][0] not in _STATES_WITHOUT_MEMORY

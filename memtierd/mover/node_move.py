@@ -173,7 +173,7 @@ class NodeMove:
         except OSError as error:
             returned = -(error.errno or errno.EIO)
         attempted = attempted_pages(status, returned)
-        if returned > 0 or returned == -errno.ENOMEM:
+        if returned >= 0 or returned == -errno.ENOMEM:
             self._look_again(chunk, status[:attempted])
         answer = _Answer(status, returned, attempted)
         self._context.post_call(self._call_report(chunk, answer))

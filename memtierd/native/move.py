@@ -59,7 +59,8 @@ def page_out(pidfd: int, start: U64, length_bytes: U64) -> int:
     One process_madvise(MADV_PAGEOUT).  ValueError above 1024 ranges or 2 GiB - 1 page.  OSError: ESRCH process gone,
     EPERM, EINVAL, ENOMEM a range that isn't mapped first (later ones cut the return value short).
     """
-    if len(start) > MAX_RANGES or int(length_bytes.sum(dtype=np.uint64)) > MAX_BYTES:
+    total_bytes = sum(int(length) for length in length_bytes[: MAX_RANGES + 1])  # in Python, which can't overflow
+    if len(start) > MAX_RANGES or total_bytes > MAX_BYTES:
         raise ValueError(f"more than {MAX_RANGES} ranges or {MAX_BYTES} bytes in one call")
     shape = (len(start),)
     starts = pointer("start", start, np.uint64, shape)

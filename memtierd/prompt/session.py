@@ -73,7 +73,7 @@ class Session:
 
     def run_text(self, text: str) -> int:
         """Run the lines of a text, up to the first `q`; return the status of the last command that failed."""
-        return self._run_lines(text.split("\n"))
+        return self._run_lines(text.split("\n"), echo=self._echo)
 
     def run_file(self, path: str) -> int:
         """Run the lines of a file like `run_text`; a file that can't be read is a failure."""
@@ -94,27 +94,24 @@ class Session:
         _tolerate(stdin, "surrogateescape")
         if stdin.isatty() and self._out.isatty():
             with line_editing(history_path(os.environ), lambda text: self._report("memtierd", text)):
-                self._run_lines(self._typed())
+                self._run_lines(self._typed(), echo=False)
         else:
-            self._run_lines(stdin)
+            self._run_lines(stdin, echo=self._echo)
         return OK
 
-    def _run_lines(self, lines: Iterable[str]) -> int:
+    def _run_lines(self, lines: Iterable[str], *, echo: bool) -> int:
         """Run lines until one of them quits; that ends only these lines."""
         self._memory.quit_requested = False
         status = OK
         for line in lines:
-            if self._echo and not self._is_typed(lines):
-                self._say(f"{PROMPT}{line.rstrip(chr(10))}\n")
-            status = self.run_line(line.rstrip("\n")) or status
+            text = line.rstrip("\n")
+            if echo:
+                self._say(f"{PROMPT}{text}\n")
+            status = self.run_line(text) or status
             if self._memory.quit_requested or self._output_gone:
                 break
         self._memory.quit_requested = False
         return status
-
-    @staticmethod
-    def _is_typed(lines: Iterable[str]) -> bool:
-        return hasattr(lines, "gi_frame")
 
     def _typed(self) -> Iterable[str]:
         """Yield the lines that a person types, until the end of the input."""
@@ -151,6 +148,8 @@ class Session:
         context = Context(self._daemon, out, self._memory, lambda text: self._report(command.name, text))
         try:
             command.run(context, options)
+        except UsageError:
+            raise
         except MemtierdError as error:
             context.fail(str(error))
         return context.status

@@ -176,4 +176,6 @@ def _primed(regions: Geometry, known: Known | None) -> Bool:
     """Tell for which regions accesses have been recorded since the scan before."""
     if known is None:
         return np.zeros(regions.start.shape, np.bool_)
+    if known.regions is regions:
+        return np.ones(regions.start.shape, np.bool_)
     return covered(regions, known.regions)

@@ -97,7 +97,7 @@ class FakeKernel:
         self.free = {0: 1 << 30, 1: 1 << 30}
         self.swap_free = swap_free
         self.move_ns: Callable[[int], int] = lambda _pages: 0
-        self.on_call: Callable[[int], None] = lambda _number: None
+        self.on_call: Callable[[int], object] = lambda _number: None
         """Called before each moving system call with its number, from 1 on."""
         self.calls = 0
         self.largest_call_pages = 0

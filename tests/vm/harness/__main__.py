@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -36,16 +37,15 @@ class Parser(argparse.ArgumentParser):
 
 def positive_seconds(text: str) -> float:
     """A time limit."""
-    seconds = float(text)
-    if not 0 < seconds < float("inf"):
-        raise ValueError
-    return seconds
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text) or not float(text):
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text!r}")
+    return float(text)
 
 
 def milliseconds(text: str) -> int:
     """A period, 0 for none."""
-    if not text.isdecimal():
-        raise ValueError
+    if not re.fullmatch(r"[0-9]{1,6}", text):
+        raise argparse.ArgumentTypeError(f"expected whole milliseconds, got {text!r}")
     return int(text)
 
 

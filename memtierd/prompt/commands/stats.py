@@ -1,0 +1,54 @@
+"""stats: what was scanned, moved and swapped out so far."""
+
+import attrs
+
+from memtierd.model import CallReport
+from memtierd.prompt.context import Context
+from memtierd.prompt.grammar import Command, flag
+from memtierd.prompt.kinds import FORMAT, PID, some_of
+from memtierd.prompt.stats_summary import call_line, summary
+from memtierd.prompt.stats_tables import TABLES
+from memtierd.prompt.tables import Table, write_tables
+from memtierd.reconcile import Reconciler
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """Options of stats."""
+
+    t: tuple[str, ...] = flag(
+        some_of("table", "TABLE[,TABLE...]", *TABLES), f"print tables: {', '.join(TABLES)}", default=()
+    )
+    f: str = flag(FORMAT, "format of the tables (default: txt)", default="txt")
+    lm: int | None = flag(PID, "print the latest system call that moved or swapped out memory of a process")
+    le: int | None = flag(PID, "print the latest such call that met an error")
+
+
+def run(context: Context, options: Options) -> None:
+    """Print tables, single calls, or the summary."""
+    if options.t:
+        now_ns = context.clock_ns()
+
+        def build(reconciler: Reconciler) -> dict[str, Table]:
+            return {name: TABLES[name](reconciler.statistics, now_ns) for name in TABLES if name in options.t}
+
+        write_tables(context.out, context.daemon.call(build), options.f)
+    if options.lm is not None:
+        _print_call(context, options.lm, failed=False)
+    if options.le is not None:
+        _print_call(context, options.le, failed=True)
+    if not options.t and options.lm is None and options.le is None:
+        context.lines(context.daemon.call(lambda reconciler: summary(reconciler.statistics)) or ["no statistics yet"])
+
+
+def _print_call(context: Context, pid: int, *, failed: bool) -> None:
+    def latest(reconciler: Reconciler) -> CallReport | None:
+        calls = reconciler.statistics.latest_error if failed else reconciler.statistics.latest_call
+        return calls.get(pid)
+
+    report = context.daemon.call(latest)
+    what = "system call with an error" if failed else "system call"
+    context.line(call_line(report) if report is not None else f"no {what} on pid {pid} so far")
+
+
+COMMAND = Command("stats", "what was scanned, moved and swapped out so far", run, Options)

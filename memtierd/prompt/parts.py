@@ -1,0 +1,32 @@
+"""Configurations of parts, as the prompt takes and shows them."""
+
+from typing import Any
+
+from memtierd.errors import CommandError
+
+
+def params_from_text(kind: str, name: str, text: str) -> Any:
+    """Return the parameters of a part from YAML or JSON text.  Raises ConfigError with every problem."""
+    from memtierd.config import structure  # noqa: PLC0415  reading YAML costs start-up time that few commands need
+
+    return structure(kind, name, text, "-config")
+
+
+def params_from_file(kind: str, name: str, path: str) -> Any:
+    """Return the parameters of a part from a file that holds just its configuration."""
+    from memtierd.config import structure  # noqa: PLC0415
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, ValueError) as error:
+        said = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
+        raise CommandError(f"read configuration {path!r}: {said}") from error
+    return structure(kind, name, text, path)
+
+
+def as_json(params: Any) -> str:
+    """Return parameters as one line of JSON that -config takes back."""
+    from memtierd.config import dump_json  # noqa: PLC0415
+
+    return dump_json(params)

@@ -1,0 +1,168 @@
+"""Which processes the watchers find, in fake trees that change between polls."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from memtierd import watchers
+from memtierd.errors import KernelError
+from memtierd.linux import cgroup
+from memtierd.model import ProcessKey
+from memtierd.watchers import CgroupsParams, PidlistParams, ProcParams, Watcher
+from tests.unit.linux.fake_kernel import FakeKernel
+
+OWN_PID = 999
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> FakeKernel:
+    fake = FakeKernel(tmp_path)
+    fake.add(OWN_PID, name="memtierd")
+    return fake
+
+
+def _pids(watcher: Watcher) -> set[int]:
+    return {key.pid for key in watcher.poll()}
+
+
+def _cgroups(kernel: FakeKernel, *directories: str) -> Watcher:
+    params = CgroupsParams(cgroups=directories)
+    return watchers.build("cgroups", params, kernel.roots, own_pid=OWN_PID)
+
+
+def _pidlist(kernel: FakeKernel, *pids: int) -> Watcher:
+    return watchers.build("pidlist", PidlistParams(pids=pids), kernel.roots, own_pid=OWN_PID)
+
+
+def _proc(kernel: FakeKernel) -> Watcher:
+    return watchers.build("proc", ProcParams(interval_ms=7), kernel.roots, own_pid=OWN_PID)
+
+
+def test_every_registered_watcher_can_be_built() -> None:
+    assert sorted(watchers.REGISTRY) == ["cgroups", "filter", "pidlist", "proc"]
+
+
+def test_the_interval_is_that_of_the_parameters(kernel: FakeKernel) -> None:
+    assert _proc(kernel).interval_ms == 7
+    assert _pidlist(kernel, 1).interval_ms == 5000
+
+
+def test_proc_finds_what_has_memory(kernel: FakeKernel) -> None:
+    kernel.add(1, start_ticks=5)
+    kernel.add(2, kernel_thread=True)
+    kernel.add(3, state="Z")
+    kernel.add(4, start_ticks=8, name="a) S 1 (b")
+    watcher = _proc(kernel)
+    assert watcher.poll() == {ProcessKey(1, 5), ProcessKey(4, 8)}
+    assert watcher.conditions() == ()
+
+
+def test_a_reused_pid_is_another_process(kernel: FakeKernel) -> None:
+    kernel.add(1, start_ticks=5)
+    watcher = _proc(kernel)
+    assert watcher.poll() == {ProcessKey(1, 5)}
+    kernel.add(1, start_ticks=6)
+    assert watcher.poll() == {ProcessKey(1, 6)}
+
+
+def test_processes_that_can_not_be_read_are_one_condition(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    for pid in (1, 2, 3):
+        kernel.add(pid)
+
+    def refuse(pid: int, _roots: object) -> None:
+        raise KernelError(f"read /proc/{pid}/stat", errno.EACCES)
+
+    monkeypatch.setattr("memtierd.watchers.base.stat", refuse)
+    watcher = _proc(kernel)
+    assert watcher.poll() == frozenset()
+    first = watcher.conditions()
+    kernel.remove(3)
+    watcher.poll()
+    assert len(first) == 1
+    assert watcher.conditions() == first
+
+
+def test_cgroups_are_taken_with_those_below(kernel: FakeKernel) -> None:
+    for pid in (1, 2, 3, 4):
+        kernel.add(pid)
+    top, other = kernel.group("top", 1, OWN_PID), kernel.group("other", 3)
+    kernel.group("top/below", 2)
+    watcher = _cgroups(kernel, top, other)
+    assert _pids(watcher) == {1, 2, 3}
+    assert watcher.conditions() == ()
+
+
+def test_membership_is_of_the_moment(kernel: FakeKernel) -> None:
+    kernel.add(1)
+    kernel.add(2)
+    top = kernel.group("top", 1)
+    watcher = _cgroups(kernel, top)
+    assert _pids(watcher) == {1}
+    kernel.group("top", 2)
+    assert _pids(watcher) == {2}
+
+
+def test_a_cgroup_that_comes_later(kernel: FakeKernel) -> None:
+    kernel.add(1)
+    directory = str(kernel.directory / "cgroup/later")
+    watcher = _cgroups(kernel, directory)
+    assert watcher.poll() == frozenset()
+    assert watcher.conditions() == (f"cgroup {directory} does not exist yet",)
+    kernel.group("later", 1)
+    assert _pids(watcher) == {1}
+    assert watcher.conditions() == ()
+
+
+def test_a_missing_cgroup_does_not_lose_the_others(kernel: FakeKernel) -> None:
+    kernel.add(1)
+    watcher = _cgroups(kernel, str(kernel.directory / "cgroup/none"), kernel.group("top", 1))
+    assert _pids(watcher) == {1}
+    assert len(watcher.conditions()) == 1
+
+
+def test_a_directory_that_is_no_cgroup_is_a_condition(kernel: FakeKernel) -> None:
+    watcher = _cgroups(kernel, kernel.roots.sys)
+    watcher.poll()
+    assert len(watcher.conditions()) == 1
+
+
+def test_refused_groups_are_one_condition(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel.add(1)
+    error = KernelError("read cgroup.procs", errno.EACCES)
+    listing = cgroup.Listing(frozenset({1}), groups=1, missing=False, refused=(error, error))
+    monkeypatch.setattr("memtierd.watchers.cgroups.cgroup.pids_below", lambda *_arguments: listing)
+    watcher = _cgroups(kernel, "/sys/fs/cgroup/x")
+    assert _pids(watcher) == {1}
+    assert len(watcher.conditions()) == 1
+
+
+def test_pidlist_takes_those_that_run(kernel: FakeKernel) -> None:
+    kernel.add(1)
+    kernel.add(3, kernel_thread=True)
+    watcher = _pidlist(kernel, 1, 2, 3, OWN_PID)
+    assert _pids(watcher) == {1}
+    assert [sentence.split()[:2] for sentence in watcher.conditions()] == [
+        ["pid", "2"],
+        ["pid", "3"],
+        ["pid", str(OWN_PID)],
+    ]
+
+
+def test_pidlist_waits_for_a_process(kernel: FakeKernel) -> None:
+    watcher = _pidlist(kernel, 1)
+    assert watcher.poll() == frozenset()
+    kernel.add(1)
+    assert _pids(watcher) == {1}
+    assert watcher.conditions() == ()
+
+
+def test_pidlist_does_not_follow_a_number_to_another_process(kernel: FakeKernel) -> None:
+    kernel.add(1, start_ticks=5)
+    watcher = _pidlist(kernel, 1)
+    assert watcher.poll() == {ProcessKey(1, 5)}
+    kernel.remove(1)
+    assert watcher.poll() == frozenset()
+    kernel.add(1, start_ticks=6)
+    assert watcher.poll() == frozenset()
+    assert len(watcher.conditions()) == 1
