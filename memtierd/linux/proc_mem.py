@@ -19,7 +19,6 @@ _UNREADABLE = (errno.EIO, errno.EFAULT)
 def opened(key: ProcessKey, name: str, roots: Roots = ROOTS) -> Iterator[int]:
     """Give a file descriptor of /proc/PID/`name` of exactly this process within the block.
 
-    An OSError in the block counts as one of reading the file: the process may end meanwhile.
     Raises ProcessGoneError when the process has ended, also when its pid names another process now; KernelError.
     """
     path = f"{roots.proc}/{key.pid}/{name}"
@@ -32,8 +31,6 @@ def opened(key: ProcessKey, name: str, roots: Roots = ROOTS) -> Iterator[int]:
         if process_key(key.pid, roots) != key:
             raise ProcessGoneError(f"open {path} of the process started at tick {key.start_ticks}")
         yield descriptor
-    except OSError as error:
-        raise pid_error(f"read {path}", error, key.pid, roots) from error
     finally:
         os.close(descriptor)
 

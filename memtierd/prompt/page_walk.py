@@ -1,11 +1,13 @@
 """Walking over the pages of a process: which of its memory there is, what state each page is in, and where it lies."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 
 import attrs
 import numpy as np
 
 from memtierd import native
+from memtierd.errors import from_oserror
 from memtierd.linux.proc import maps
 from memtierd.linux.proc_maps import Mapping
 from memtierd.linux.roots import Roots
@@ -113,22 +115,33 @@ class Piece:
         return self.entries & np.uint64(_LOW_55)
 
 
+@contextlib.contextmanager
+def kernel_errors(tried: str) -> Iterator[None]:
+    """Translate an OSError in the block; that of a process that ended becomes ProcessGoneError."""
+    try:
+        yield
+    except OSError as error:
+        raise from_oserror(tried, error) from error
+
+
 def pieces(pagemap_fd: int, ranges: Ranges, *, sparse: bool = True) -> Iterator[Piece]:
     """Yield all pages of the ranges in pieces, ascending; with `sparse` what was never touched may be left out.
 
-    Raises OSError.
+    Raises KernelError, ProcessGoneError when the process has ended.
     """
     skip = sparse and native.has_pagemap_scan()
     for start, end in zip(ranges.start.tolist(), ranges.end.tolist(), strict=True):
         parts = _populated(pagemap_fd, start, end) if skip else [(start, end)]
         for first, last in parts:
             for at in range(first, last, _PIECE_PAGES * PAGE_BYTES):
-                pages = min(_PIECE_PAGES, (last - at) // PAGE_BYTES)
-                yield Piece(at, native.read_pagemap(pagemap_fd, at, pages))
+                with kernel_errors(f"read the pagemap at {at:x}"):
+                    entries = native.read_pagemap(pagemap_fd, at, min(_PIECE_PAGES, (last - at) // PAGE_BYTES))
+                yield Piece(at, entries)
 
 
 def _populated(pagemap_fd: int, start: int, end: int) -> list[tuple[int, int]]:
-    found = native.populated(pagemap_fd, AddressRange(start, end), np.zeros(1, np.int32))
+    with kernel_errors(f"scan the pagemap from {start:x} to {end:x}"):
+        found = native.populated(pagemap_fd, AddressRange(start, end), np.zeros(1, np.int32))
     low, high = widen((start, end), *found, _GRID_PAGES)
     return list(zip(low.tolist(), high.tolist(), strict=True))
 
@@ -153,7 +166,7 @@ class SwapUse:
 
 
 def swap_use(pagemap_fd: int, ranges: Ranges) -> SwapUse:
-    """Count present and swapped pages.  Raises OSError."""
+    """Count present and swapped pages.  Raises KernelError."""
     present = swapped = 0
     for piece in pieces(pagemap_fd, ranges):
         present += int(piece.has(PRESENT).sum())

@@ -27,6 +27,7 @@ from memtierd.prompt.page_walk import (
     Piece,
     Ranges,
     intersection,
+    kernel_errors,
     pieces,
     runs_of,
     tracked_ranges,
@@ -141,7 +142,7 @@ class _NodeTest:
 
     def __call__(self, piece: Piece) -> Bool:
         block = piece.low_bits // np.uint64(self._map.block_pages)
-        known = piece.has(PRESENT) & (block < np.uint64(len(self._map.index_of_block)))
+        known = piece.has(PRESENT) & (piece.low_bits != 0) & (block < np.uint64(len(self._map.index_of_block)))
         here: Bool = known & (self._map.index_of_block[np.where(known, block, 0).astype(np.intp)] == self._index)
         return here
 
@@ -187,7 +188,8 @@ def _print_selected(context: Context) -> None:
     nodes = context.daemon.machine().node_ids
     swapped = np.zeros(len(selection.start), np.uint32)
     node_pages = np.zeros((len(nodes), len(selection.start)), np.uint32)
-    with opened(selection.key, "pagemap", context.daemon.roots) as pagemap_fd:
+    tried = f"read the pagemap of pid {selection.key.pid}"
+    with opened(selection.key, "pagemap", context.daemon.roots) as pagemap_fd, kernel_errors(tried):
         native.scan_presence(
             pagemap_fd,
             selection.start,

@@ -1,0 +1,95 @@
+"""tracker: choose, configure and run a tracker by hand, and print what it counted."""
+
+from typing import Any
+
+import attrs
+import numpy as np
+
+from memtierd import trackers
+from memtierd.errors import CommandError
+from memtierd.prompt.access_counts import AccessCounts, access_counts, counter_lines, heat_lines
+from memtierd.prompt.context import Context
+from memtierd.prompt.grammar import Command, UsageError, flag
+from memtierd.prompt.kinds import PIDS, SWITCH, TEXT
+from memtierd.prompt.parts import as_json, params_from_file, params_from_text
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """Options of tracker."""
+
+    ls: bool = flag(SWITCH, "list the trackers that there are", default=False)
+    create: str | None = flag(TEXT, "choose a tracker", metavar="NAME")
+    config_file: str | None = flag(TEXT, "configure it from a file", metavar="FILE")
+    config: str | None = flag(TEXT, "configure it with JSON or YAML", metavar="CONFIG")
+    stop: bool = flag(SWITCH, "stop tracking", default=False)
+    start: tuple[int, ...] = flag(PIDS, "track these processes, and no others", default=())
+    config_dump: bool = flag(SWITCH, "print the configuration as JSON", default=False)
+    counters: bool = flag(SWITCH, "print the counted accesses of every region, the least accessed first", default=False)
+    heat: bool = flag(SWITCH, "print the counted accesses in address order, neighbours with equal ones joined", default=False)
+    reset: bool = flag(SWITCH, "set all counts to 0", default=False)
+
+
+def run(context: Context, options: Options) -> None:
+    """Take the actions that were asked for, in the order of the options."""
+    if options == Options():
+        raise UsageError("nothing to do; tracker -h lists the flags")
+    if options.ls:
+        context.lines(sorted(trackers.REGISTRY))
+    if options.create is not None:
+        context.daemon.create_tracker(options.create)
+        context.line("tracker created")
+    if attrs.evolve(options, ls=False, create=None) != Options():
+        _require(context)
+    if options.config_file is not None:
+        _configure(context, params_from_file("tracker", _require(context), options.config_file))
+    if options.config is not None:
+        _configure(context, params_from_text("tracker", _require(context), options.config))
+    if options.stop:
+        context.daemon.stop_tracker()
+        context.line("tracker stopped")
+    if options.start:
+        _start(context, options.start)
+    if options.config_dump:
+        context.line(as_json(context.daemon.tracker_params))
+    _counts(context, options)
+
+
+def _require(context: Context) -> str:
+    name = context.daemon.tracker_name
+    if name is None:
+        raise CommandError("no tracker, create one with: tracker -create NAME [-config CONFIG]")
+    return name
+
+
+def _configure(context: Context, params: Any) -> None:
+    context.daemon.configure_tracker(params)
+    context.line("tracker configured successfully")
+
+
+def _start(context: Context, pids: tuple[int, ...]) -> None:
+    if context.daemon.policy_running:
+        raise CommandError("start the tracker: a policy is running and tracks its own processes; policy -stop stops it")
+    if context.daemon.tracker_running:
+        context.daemon.stop_tracker()
+    context.daemon.start_tracker(list(pids))
+    if context.daemon.tracker_why:
+        context.line(context.daemon.tracker_why)
+    context.line("tracker started")
+
+
+def _counts(context: Context, options: Options) -> None:
+    if options.counters or options.heat:
+        counts: AccessCounts = context.daemon.call(access_counts)
+        if not np.size(counts.start):
+            context.line("no counter entries")
+        elif options.counters:
+            context.lines(counter_lines(counts))
+        if options.heat and np.size(counts.start):
+            context.lines(heat_lines(counts))
+    if options.reset:
+        context.daemon.reset_counters()
+        context.line("tracker counters reset")
+
+
+COMMAND = Command("tracker", "choose and run a tracker by hand, and print what it counted", run, Options)

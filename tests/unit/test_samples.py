@@ -1,0 +1,48 @@
+"""Every sample configuration loads, is written out in full, and says what it claims to say."""
+
+from pathlib import Path
+
+import pytest
+
+from memtierd.config import dump_json, load_file
+
+SAMPLES = sorted(Path("sample-configs").glob("*.yaml"))
+
+
+def test_there_are_samples() -> None:
+    names = {path.name for path in SAMPLES}
+    assert names >= {
+        "memtierd-age-auto.yaml",
+        "memtierd-age-idlepage-trackonly.yaml",
+        "memtierd-age-softdirty.yaml",
+        "memtierd-heat-idlepage.yaml",
+    }
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+def test_sample_loads(path: Path) -> None:
+    policy = load_file(str(path)).policy
+    family, tracker = path.stem.split("-")[1:3]
+    assert policy.name == family
+    assert policy.params.tracker.name == tracker
+    assert dump_json(policy.params).startswith("{")
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+def test_every_key_of_a_sample_is_commented(path: Path) -> None:
+    """A key line has a comment above it, on it, or above the first of its neighbours without an empty line between."""
+    commented = False
+    for line in path.read_text(encoding="utf-8").splitlines():
+        text = line.strip()
+        if not text or text.startswith("policy:"):
+            commented = False
+        elif text.startswith("#"):
+            commented = True
+        elif not commented and not text.startswith(("name:", "config:", "pidwatcher:", "tracker:", "mover:", "heatmap:")):
+            assert text.startswith(("cgroups:", "- ", "intervalms:", "source:")), f"{path.name}: {text!r} has no comment"
+
+
+def test_the_samples_in_the_readme_exist() -> None:
+    readme = Path("README.md").read_text(encoding="utf-8")
+    for path in SAMPLES:
+        assert f"(sample-configs/{path.name})" in readme
