@@ -101,7 +101,7 @@ def _main(arguments: list[str]) -> int:
             "memtierd: required at least one of: -config CONFIGFILE, -c COMMANDS, -f COMMANDFILE, or -prompt;"
             " memtierd -h lists the flags"
         )
-        return WRONG_USAGE
+        return FAILED
     return _run(options)
 
 

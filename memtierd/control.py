@@ -39,6 +39,9 @@ class MoverPort(Protocol):
     def conditions(self) -> tuple[str, ...]:
         """Return lasting conditions worth a warning."""
 
+    def forget(self, key: ProcessKey) -> None:
+        """Withdraw the conditions of a process that is no longer managed."""
+
 
 @attrs.frozen
 class _Call:
@@ -189,14 +192,19 @@ class Control:
     def _take_membership(self, membership: Membership) -> None:
         before = self._watched.keys
         left, problems = self._watched.become(membership.keys)
-        self._reconciler.forget(left, self._clock_ns())
+        self._forget(left)
         self.conditions.hold("pidwatcher", {*membership.conditions, *problems})
         self._announce(before)
 
     def _drop(self, keys: frozenset[ProcessKey]) -> None:
         before = self._watched.keys
-        self._reconciler.forget(self._watched.drop(keys), self._clock_ns())
+        self._forget(self._watched.drop(keys))
         self._announce(before)
+
+    def _forget(self, keys: frozenset[ProcessKey]) -> None:
+        self._reconciler.forget(keys, self._clock_ns())
+        for key in keys:
+            self._mover.forget(key)
 
     def _announce(self, before: tuple[ProcessKey, ...]) -> None:
         now = self._watched.keys
@@ -209,9 +217,9 @@ class Control:
         self.on_targets(now)
 
     def _on_time(self) -> None:
-        ended = self._watched.keys
-        self._reconciler.forget(self._watched.take_ended(), self._clock_ns())
-        self._announce(ended)
+        before = self._watched.keys
+        self._forget(self._watched.take_ended())
+        self._announce(before)
         if self._is_due():
             self._due_ns = max(self._due_ns + self._interval_ns, self._clock_ns())
             self._tick()

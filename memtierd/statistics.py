@@ -95,6 +95,8 @@ class Statistics:
         self.events: dict[str, EventCounts] = {}
         self.events_left_out = 0
         """Events with a new name after MAX_EVENTS names."""
+        self.swapped_out_pages = 0
+        """All pages that were really swapped out, also of processes whose counts are forgotten."""
 
     def scan(self, scan: Scan) -> None:
         """Count a round of a tracker."""
@@ -123,6 +125,7 @@ class Statistics:
         else:
             counts = swaps = self.swaps.of(pid)
             swaps.swapped_pages += report.done_pages
+            self.swapped_out_pages += report.done_pages
             swaps.accepted_pages += report.requested_pages if report.returned >= 0 else 0
         counts.calls += 1
         counts.requested_pages += report.requested_pages
@@ -156,8 +159,3 @@ class Statistics:
             counts = self.events[name] = EventCounts(first_ns=at_ns)
         counts.count += 1
         counts.last_ns = at_ns
-
-    @property
-    def swapped_out_pages(self) -> int:
-        """Return all pages that were really swapped out."""
-        return sum(counts.swapped_pages for counts in self.swaps.values())

@@ -90,7 +90,7 @@ def quoted(text: str) -> str:
 def config_error(origin: str, problems: Iterable[Problem]) -> ConfigError:
     """Return the error for all problems of the text that `origin` names, in the order of the text.
 
-    What is wrong with one value in one way is told once, also when two looked at it (a short form and what it stands for).
+    What is wrong with one value in one way is told once, also when two looked at it: a short form and its watcher.
     """
     different = {(found.place, found.path, found.problem): found for found in problems}.values()
     ordered = sorted(different, key=lambda found: (found.place.line, found.place.column, found.path))

@@ -12,7 +12,7 @@ from memtierd.model import ProcessKey
 
 _BUFFER_BYTES = 1 << 20
 _UNREADABLE = (errno.EIO, errno.EFAULT)
-"""What a read of /proc/PID/mem says of an address that is unmapped or has no memory behind it (fs/proc/base.c, mem_rw)."""
+"""What a read of /proc/PID/mem says where nothing is mapped or no memory is behind it (fs/proc/base.c, mem_rw)."""
 
 
 @contextlib.contextmanager
@@ -27,7 +27,7 @@ def opened(key: ProcessKey, name: str, roots: Roots = ROOTS) -> Iterator[int]:
     except OSError as error:
         raise pid_error(f"open {path}", error, key.pid, roots) from error
     try:
-        # The descriptor pins the address space; an identity read afterwards can only be that of its owner or a later one's.
+        # The descriptor pins the address space: an identity read afterwards is its owner's or a later process's.
         if process_key(key.pid, roots) != key:
             raise ProcessGoneError(f"open {path} of the process started at tick {key.start_ticks}")
         yield descriptor
@@ -36,7 +36,7 @@ def opened(key: ProcessKey, name: str, roots: Roots = ROOTS) -> Iterator[int]:
 
 
 def read_through(mem_fd: int, start: int, length_bytes: int) -> int:
-    """Read a range of another process's memory and throw it away, so that the kernel swaps it in; return the bytes read.
+    """Read another process's memory and throw it away, so that the kernel swaps it in; return the bytes read.
 
     Stops early where nothing can be read.  `mem_fd` is open on /proc/PID/mem.  Raises OSError.
     """

@@ -30,17 +30,25 @@ class Span:
 def batches(plan: Plan, limit_pages: int) -> Iterator[I64]:
     """Yield the positions of plan entries for one batch each: one process, one target, at most `limit_pages`.
 
-    A region larger than the limit is a batch of its own.  Entries keep the plan's order of importance
-    between batches; within a batch they ascend by address, as the mover needs them.
+    A region larger than the limit is a batch of its own.  Batches come in the order of their most
+    important entry; within a batch entries ascend by address, as the mover needs them.
     """
     kind = plan.process.astype(np.int64) << 16 | (plan.target.astype(np.int64) & 0xFFFF)
-    _, first_seen, kind_of = np.unique(kind, return_index=True, return_inverse=True)
-    for group in np.argsort(first_seen, kind="stable"):
-        entries = np.flatnonzero(kind_of == group)
-        sizes = np.cumsum(plan.move_pages[entries], dtype=np.int64)
-        cuts = np.flatnonzero(np.diff((sizes - 1) // limit_pages)) + 1
-        for piece in np.split(entries, cuts):
-            yield piece[np.argsort(plan.start[piece], kind="stable")]
+    by_kind = np.argsort(kind, kind="stable")
+    cuts = np.flatnonzero(np.diff(kind[by_kind])) + 1
+    pieces = [piece for entries in np.split(by_kind, cuts) for piece in _pieces(plan, entries, limit_pages)]
+    for piece in sorted(pieces, key=lambda piece: int(piece[0])):
+        yield piece[np.argsort(plan.start[piece], kind="stable")]
+
+
+def _pieces(plan: Plan, entries: I64, limit_pages: int) -> Iterator[I64]:
+    """Cut entries into runs of at most `limit_pages`, or of one entry."""
+    total = np.cumsum(plan.move_pages[entries], dtype=np.int64)
+    first, before = 0, 0
+    while first < len(entries):
+        end = max(first + 1, int(np.searchsorted(total, before + limit_pages, side="right")))
+        yield entries[first:end]
+        first, before = end, int(total[end - 1])
 
 
 def spans(plan: Plan) -> list[Span]:

@@ -1,10 +1,9 @@
 """How many pages may still go to each node and to swap."""
 
+import math
 from collections.abc import Mapping
 
-import numpy as np
-
-from memtierd.model import I64, SWAP_NODE, MachineFacts
+from memtierd.model import SWAP_NODE, MachineFacts
 from memtierd.units import PAGE_BYTES, parse_size
 
 
@@ -22,18 +21,18 @@ def parse_limit_pages(text: str, total_pages: int) -> int:
 
 
 def room_pages(
-    machine: MachineFacts, reserve_percent: float, node_limits: Mapping[int, str], tracked_pages: I64
+    machine: MachineFacts, reserve_percent: float, node_limits: Mapping[int, str], tracked_pages: Mapping[int, int]
 ) -> dict[int, int]:
     """Return how many pages each node, and SWAP_NODE, can still take.
 
-    `tracked_pages` has one entry a node of the machine: tracked pages that lie there now.
-    A node takes what is free beyond the reserve, and not more than its limit leaves.
+    `tracked_pages` says how many tracked pages lie on a node now.  A node takes what is free beyond the
+    reserve, and not more than its limit leaves.
     """
     room = {SWAP_NODE: machine.swap_free_pages}
-    for position, facts in enumerate(machine.nodes):
-        free = facts.free_pages - int(np.ceil(facts.total_pages * reserve_percent / 100))
+    for facts in machine.nodes:
+        free = facts.free_pages - math.ceil(facts.total_pages * reserve_percent / 100)
         if facts.node in node_limits:
             limit = parse_limit_pages(node_limits[facts.node], facts.total_pages)
-            free = min(free, limit - int(tracked_pages[position]))
+            free = min(free, limit - tracked_pages.get(facts.node, 0))
         room[facts.node] = max(0, free)
     return room

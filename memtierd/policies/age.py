@@ -43,6 +43,9 @@ class AgePolicy:
             },
         )
 
+        self.turn_of_state = np.arange(len(self.activity.declaration.states), dtype=np.uint8)
+        """Promotions, of active regions, come before the demotions of idle and cold ones."""
+
     def events(self, history: History) -> U8:
         """Return the event for every region: the last rule below that holds wins."""
         params, code = self.params, self.activity.event
@@ -65,6 +68,10 @@ class AgePolicy:
         steady_ms = active_ms(history.last_access_ms, history.active_since_ms)
         chosen = np.where(activity == self.activity.state("active"), steady_ms, unused_ms)
         return (chosen / np.float32(1000)).astype(np.float32)
+
+    def urgency(self, activity: U8, value: F32) -> F32:
+        """Return the measure: what was in use, or idle, for the longest time comes first."""
+        return value
 
     def explain(self, activity: int, value: float) -> str:
         """Return the rule that placed a region, such as 'idle 15.2 s ≥ 15 s'."""

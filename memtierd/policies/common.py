@@ -83,6 +83,10 @@ class Policy(Protocol):
         """Place code for each activity state."""
 
     @property
+    def turn_of_state(self) -> U8:
+        """Turn of each activity state when regions are to be moved: the lowest comes first."""
+
+    @property
     def heat(self) -> HeatDecay | None:
         """How heat is kept; None: not at all."""
 
@@ -95,6 +99,9 @@ class Policy(Protocol):
 
     def measure(self, history: History, activity: U8) -> F32:
         """Return the value that explains each region's state: idle seconds, active seconds or heat."""
+
+    def urgency(self, activity: U8, value: F32) -> F32:
+        """Return what orders regions of the same turn, the largest first, from their states and measures."""
 
     def explain(self, activity: int, value: float) -> str:
         """Return why a region in this state, with this measure, should be where `place_of_state` says."""

@@ -15,16 +15,12 @@ from memtierd.regions.lifecycle import NOTHING, heat_activity, heat_state
 _NODE_LIMIT = re.compile(r"[0-9]{1,15} *[kKMGT]?i?B?|(?:100|[0-9]{1,2}(?:\.[0-9]+)?) *%")
 
 
-def _check_heat_max(heat_max: float) -> str | None:
-    return None if heat_max > 0 else "a number above 0"
-
-
 @attrs.frozen(kw_only=True)
 class HeatmapParams:
     """How counted accesses become heat."""
 
     heat_max: float = option(
-        1.0, doc="Heat is limited to this; it is the top of the hottest class.", check=_check_heat_max
+        1.0, doc="Heat is limited to this; it is the top of the hottest class.", at_least=1e-9, at_most=1e9
     )
     heat_retention: float = option(
         0.9513, doc="Portion of the heat left after one second without accesses.", at_least=0, at_most=1
@@ -79,6 +75,8 @@ class HeatPolicy:
         )
         self._first_event = self.activity.event("class_0")
         self._first_state = self.activity.state(heat_state(0))
+        self._first_hot_state = self._first_state + heatmap.heat_classes // 2
+        self.turn_of_state = _turns(self._first_state, heatmap.heat_classes, len(self.activity.declaration.states))
 
     def events(self, history: History) -> U8:
         """Return the event "belongs to class k" for every judged region."""
@@ -90,6 +88,10 @@ class HeatPolicy:
     def measure(self, history: History, activity: U8) -> F32:
         """Return the heat."""
         return history.heat
+
+    def urgency(self, activity: U8, value: F32) -> F32:
+        """Return the heat in the hotter half of the classes, its negative in the colder half."""
+        return np.where(activity >= self._first_hot_state, value, -value)
 
     def explain(self, activity: int, value: float) -> str:
         """Return the rule that placed a region, such as 'heat 0.0021 in class 0 of 4'."""
@@ -103,3 +105,12 @@ def heat_classes(heat: F32, heatmap: HeatmapParams) -> U8:
     scaled = heat * np.float32(heatmap.heat_classes / heatmap.heat_max)
     classes: U8 = np.minimum(scaled, np.float32(heatmap.heat_classes - 1)).astype(np.uint8)
     return classes
+
+
+def _turns(first: int, heat_classes: int, states: int) -> U8:
+    """Return the turn of each state: the hotter half of the classes first, the hottest at the head, then the coldest."""
+    coldest_hot = first + heat_classes // 2
+    order = [*range(first + heat_classes - 1, coldest_hot - 1, -1), *range(first, coldest_hot)]
+    turns = np.full(states, len(order), dtype=np.uint8)
+    turns[order] = np.arange(len(order))
+    return turns

@@ -32,9 +32,7 @@ def access_counts(reconciler: Reconciler) -> AccessCounts:
     table = reconciler.table
     pid = reconciler.processes.pids[table.process]
     order = np.argsort(pid, kind="stable")
-    return AccessCounts(
-        pid[order], table.start[order], table.pages[order], table.accesses[order], table.writes[order]
-    )
+    return AccessCounts(pid[order], table.start[order], table.pages[order], table.accesses[order], table.writes[order])
 
 
 def counter_lines(counts: AccessCounts) -> Iterator[str]:

@@ -129,7 +129,9 @@ class _Parser:
     def _known(self, name: str) -> Flag:
         if name and name in self._flags:
             return self._flags[name]
-        raise UsageError(f"unknown flag -{name}; {_suggestion(name, self._flags)}{self._command.name} -h lists the flags")
+        raise UsageError(
+            f"unknown flag -{name}; {_suggestion(name, self._flags)}{self._command.name} -h lists the flags"
+        )
 
     def _take(self, one: Flag, assigned: str | None, following: Sequence[str]) -> int:
         """Read the value of a flag; return how many of the following words belong to it."""

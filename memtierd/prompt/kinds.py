@@ -68,7 +68,9 @@ def parse_range(text: str) -> AddressRange:
     """
     found = _RANGE.fullmatch(text.strip())
     if not found:
-        raise ValueError(f"invalid address range {text!r}, expected START, START-END or START+SIZE, such as 7f00000000+64M")
+        raise ValueError(
+            f"invalid address range {text!r}, expected START, START-END or START+SIZE, such as 7f00000000+64M"
+        )
     start, length = int(found[1], 16), PAGE_BYTES
     if found[2]:
         start, end = sorted((start, int(found[2], 16)))

@@ -100,7 +100,8 @@ class Piece:
 
     def has(self, bit: int) -> Bool:
         """Return of each page whether a bit is set."""
-        return (self.entries & np.uint64(bit)) != 0
+        is_set: Bool = (self.entries & np.uint64(bit)) != 0
+        return is_set
 
     def runs(self, chosen: Bool) -> tuple[U64, U64]:
         """Return the starts and ends of maximal runs of chosen pages."""

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import traceback
 from collections.abc import Callable, Iterable
 from io import TextIOWrapper
 from typing import TextIO
@@ -14,7 +13,7 @@ from memtierd.prompt.context import Context, DaemonPort, Memory, Writer
 from memtierd.prompt.grammar import Command, UsageError
 from memtierd.prompt.shell import ReaderLeftError, ShellPipe, descriptor_of
 from memtierd.prompt.terminal import history_path, line_editing
-from memtierd.prompt.tokens import parse_line
+from memtierd.prompt.tokens import Line, parse_line
 
 LOG = logging.getLogger("memtierd.prompt")
 PROMPT = "memtierd> "
@@ -41,34 +40,30 @@ class Session:
         self._echo = echo
         self._memory = Memory()
         self._output_gone = False
+        self._name = "memtierd"
+        """Who speaks in messages: the command that runs."""
         for stream in (out, err):
             _tolerate(stream, "backslashreplace")
 
     def run_line(self, text: str) -> int:
         """Run one command line and return its status: 0 done, 1 failed, 2 wrong usage, 70 a bug, 130 interrupted."""
-        name = "memtierd"
         try:
             line = parse_line(text)
             if not line.words and line.shell is None:
                 return OK
-            command, arguments = _resolve(line.words)
-            name = command.name if command else name
-            return self._flushed(lambda: self._run(command, arguments, line.shell))
-        except UsageError as error:
-            self._report(name, str(error))
-            return BAD_USAGE
-        except MemtierdError as error:
-            self._report(name, str(error))
-            return FAILED
+            return self._flushed(lambda: self._run(line))
         except BrokenPipeError:
             self._lose_output()
             return OK
         except KeyboardInterrupt:
-            self._report(name, "interrupted")
+            self._report("interrupted")
             return INTERRUPTED
-        except Exception as error:  # noqa: BLE001  a bug in one command must not end the daemon
-            LOG.error("prompt: unexpected error in %r\n%s", text, traceback.format_exc())  # noqa: TRY400
-            self._report(name, f"internal error: {type(error).__name__}: {error}")
+        except MemtierdError as error:
+            self._report(str(error))
+            return BAD_USAGE if isinstance(error, UsageError) else FAILED
+        except Exception as error:  # a bug in one command must not end the daemon
+            LOG.exception("prompt: unexpected %s in %r; this is a bug, report it", type(error).__name__, text)
+            self._report(f"internal error: {type(error).__name__}: {error}")
             return BUG
 
     def run_text(self, text: str) -> int:
@@ -82,7 +77,7 @@ class Session:
                 text = file.read()
         except (OSError, ValueError) as error:
             said = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
-            self._report("memtierd", f"read commands from {path!r}: {said}")
+            self._report(f"read commands from {path!r}: {said}")
             return FAILED
         return self.run_text(text)
 
@@ -93,7 +88,7 @@ class Session:
         """
         _tolerate(stdin, "surrogateescape")
         if stdin.isatty() and self._out.isatty():
-            with line_editing(history_path(os.environ), lambda text: self._report("memtierd", text)):
+            with line_editing(history_path(os.environ), self._report):
                 self._run_lines(self._typed(), echo=False)
         else:
             self._run_lines(stdin, echo=self._echo)
@@ -124,13 +119,16 @@ class Session:
                 self._say("quit: EOF\n")
                 return
 
-    def _run(self, command: Command | None, arguments: tuple[str, ...], shell: str | None) -> int:
-        if shell is None:
-            return self._carry_out(command, arguments, self._out)
+    def _run(self, line: Line) -> int:
+        self._name = "memtierd"
+        command, arguments = _resolve(line.words)
         if command is not None:
+            self._name = command.name
             command.parse(arguments)  # wrong usage is told before a shell is started for nothing
+        if line.shell is None:
+            return self._carry_out(command, arguments, self._out)
         status = OK
-        with ShellPipe(shell, self._out, self._err) as pipe:
+        with ShellPipe(line.shell, self._out, self._err) as pipe:
             try:
                 status = self._carry_out(command, arguments, pipe)
                 pipe.flush()
@@ -145,7 +143,7 @@ class Session:
         if options is None:
             out.write(command.usage())
             return OK
-        context = Context(self._daemon, out, self._memory, lambda text: self._report(command.name, text))
+        context = Context(self._daemon, out, self._memory, self._report)
         try:
             command.run(context, options)
         except UsageError:
@@ -167,10 +165,10 @@ class Session:
         except BrokenPipeError:
             self._lose_output()
 
-    def _report(self, name: str, message: str) -> None:
-        """Tell of a problem: its lines on the error output, behind what was printed so far."""
+    def _report(self, message: str) -> None:
+        """Tell of a problem on the error output, each line with the name of the command before it."""
         for line in message.split("\n"):
-            self._err.write(f"{name}: {line}\n")
+            self._err.write(f"{self._name}: {line}\n")
         self._err.flush()
 
     def _lose_output(self) -> None:

@@ -60,7 +60,9 @@ def _pages_by_scan(pages: int, scans: int) -> str:
 
 def call_line(report: CallReport) -> str:
     """Return one system call of the mover with its arguments and what came of it."""
-    asked = f"{report.call}(pid={report.key.pid}, pagecount={report.requested_pages}, firstpage={report.first_address:x}"
+    asked = (
+        f"{report.call}(pid={report.key.pid}, pagecount={report.requested_pages}, firstpage={report.first_address:x}"
+    )
     by_errno = " ".join(f"{errno}:{pages}" for errno, pages in sorted(report.errnos.items()))
     if report.call == "process_madvise":
         swapped = f"swapped={report.done_pages} [errno:pagecount]=map[{by_errno}]"

@@ -11,6 +11,7 @@ import numpy as np
 from memtierd.prompt.context import Writer
 
 _ROWS_AT_ONCE = 4096
+_NEEDS_QUOTES = re.compile(r'[,"\n\r]')
 _FORMAT = re.compile(r"%(-?[0-9]*)(?:\.[0-9]+)?[sdfx]")
 
 
@@ -64,9 +65,10 @@ def write_table(out: Writer, table: Table, style: str) -> None:
         out.write(f"{table.title}\n")
     out.write(_heading(table, style) + "\n")
     row_format = _row_format(table, style)
+    texts = [position for position, column in enumerate(table.columns) if column.csv == "%s"]
     for rows in _chunks(table):
-        if style == "csv":
-            rows = [tuple(map(_csv_value, row)) for row in rows]
+        if style == "csv" and texts:
+            rows[:] = [_quoted(row, texts) for row in rows]
         out.write("".join([row_format % row for row in rows]))
 
 
@@ -106,11 +108,14 @@ def _plain(values: Any) -> Sequence[Any]:
     return values.tolist() if isinstance(values, np.ndarray) else values  # type: ignore[no-any-return]
 
 
-def _csv_value(value: Any) -> Any:
-    """Return a value fit for csv (RFC 4180): texts with separators in quotes."""
-    if isinstance(value, str) and any(mark in value for mark in ',"\n\r'):
-        return '"' + value.replace('"', '""') + '"'
-    return value
+def _quoted(row: tuple[Any, ...], texts: Sequence[int]) -> tuple[Any, ...]:
+    """Return a row fit for csv (RFC 4180): texts with separators in quotes."""
+    values = list(row)
+    for position in texts:
+        text = str(values[position])
+        if _NEEDS_QUOTES.search(text):
+            values[position] = '"' + text.replace('"', '""') + '"'
+    return tuple(values)
 
 
 def _json_pieces(table: Table) -> Iterator[str]:

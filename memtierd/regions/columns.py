@@ -6,6 +6,8 @@ import numpy.typing as npt
 
 NEVER_MS = 0xFFFF_FFFF
 """In active_since_ms: the last scan did not see the region used."""
+MOST = 0xFFFF_FFFF
+"""In accesses and writes: this many or more; and the latest time that not_before_ms can hold."""
 ANYWHERE = 0
 """In desired: no rule says where the region should be."""
 
@@ -28,15 +30,15 @@ class Column:
     writer: str
     """The one module that writes it."""
     fresh: int
-    """Value in a region that was never seen before; `last_access_ms` gets the time of the scan instead."""
+    """Value in a region that was never seen before; `last_access_ms` gets the time of its first scan instead."""
 
 
 COLUMNS = (
     Column("process", np.uint16, "row of the process table", "geometry", 0),
     Column("start", np.uint64, "address, bytes", "geometry", 0),
     Column("pages", np.uint32, "pages", "geometry", 0),
-    Column("accesses", np.uint32, "pages seen accessed, summed over scans", "history", 0),
-    Column("writes", np.uint32, "pages seen written, summed over scans", "history", 0),
+    Column("accesses", np.uint32, "pages seen accessed, summed over scans, at most MOST", "history", 0),
+    Column("writes", np.uint32, "pages seen written, summed over scans, at most MOST", "history", 0),
     Column("last_access_ms", np.uint32, "ms since the table's epoch", "history", 0),
     Column("active_since_ms", np.uint32, "ms since the table's epoch, or NEVER_MS", "history", NEVER_MS),
     Column("heat", np.float32, "accesses a page, decayed", "history", 0),

@@ -6,9 +6,9 @@ import attrs
 import numpy as np
 
 from memtierd.model import I64, U16, U32, U64, Bool
-from memtierd.regions.columns import SHOWN
+from memtierd.regions.columns import MOST, SHOWN
 from memtierd.regions.lifecycle import UNSEEN
-from memtierd.regions.table import RegionTable, concatenate, region_key
+from memtierd.regions.table import PAGE_BITS, RegionTable, concatenate, region_key
 
 
 @attrs.frozen(eq=False)
@@ -18,6 +18,8 @@ class Cut:
     process: int
     start: U64
     pages: U32
+    seen_ms: int
+    """Start of the scan that brought the cut: memory is idle since then at the earliest when it was never seen before."""
 
 
 def is_same(table: RegionTable, cut: Cut) -> bool:
@@ -26,19 +28,19 @@ def is_same(table: RegionTable, cut: Cut) -> bool:
     return np.array_equal(table.start[rows], cut.start) and np.array_equal(table.pages[rows], cut.pages)
 
 
-def follow(table: RegionTable, cuts: Sequence[Cut], now_ms: int) -> tuple[RegionTable, RegionTable]:
+def follow(table: RegionTable, cuts: Sequence[Cut]) -> tuple[RegionTable, RegionTable]:
     """Return the table with the processes of `cuts` cut anew, and the regions that ended.
 
-    A region inherits from the old regions that it overlaps: activity, streak and backoff from the one
-    with the largest overlap, the latest access of all, heat as the mean weighted by overlap, and counts
-    in proportion.  A region that overlaps nothing is fresh.  A region whose bounds changed is `unseen`:
-    a move that was planned for its old bounds is none for the new ones.
+    A region inherits from the old regions that it overlaps: activity, streak and failures from the one
+    with the largest overlap (of equal ones the first), the latest access of all, heat as the mean weighted
+    by overlap, and counts in proportion.  A region that overlaps nothing is fresh.  A region whose bounds
+    changed is `unseen`: a move that was planned for its old bounds is none for the new ones.
     """
     if not cuts:
         return table, table.take(slice(0, 0))
     changed = np.isin(table.process, [cut.process for cut in cuts])
     old = table.take(changed)
-    fresh = _fresh(table.nodes, cuts, now_ms)
+    fresh = _fresh(table.nodes, cuts)
     pair_new, pair_old, overlap_pages = overlaps(old, fresh)
     _inherit(fresh, old, pair_new, pair_old, overlap_pages)
     ended = np.ones(len(old), dtype=np.bool_)
@@ -52,7 +54,7 @@ def without(table: RegionTable, processes: Sequence[int]) -> tuple[RegionTable, 
     return table.take(~removed), table.take(removed)
 
 
-def _fresh(nodes: int, cuts: Sequence[Cut], now_ms: int) -> RegionTable:
+def _fresh(nodes: int, cuts: Sequence[Cut]) -> RegionTable:
     counts = [len(cut.start) for cut in cuts]
     fresh = RegionTable(nodes, sum(counts))
     process: U16 = np.repeat(np.array([cut.process for cut in cuts], dtype=np.uint16), counts)
@@ -60,7 +62,7 @@ def _fresh(nodes: int, cuts: Sequence[Cut], now_ms: int) -> RegionTable:
     pages = np.concatenate([cut.pages for cut in cuts])
     order = np.argsort(region_key(process, start), kind="stable")
     fresh.process, fresh.start, fresh.pages = process[order], start[order], pages[order]
-    fresh.last_access_ms[:] = now_ms
+    fresh.last_access_ms[:] = np.repeat(np.array([cut.seen_ms for cut in cuts], dtype=np.uint32), counts)[order]
     fresh.index()
     return fresh
 
@@ -90,9 +92,9 @@ def _inherit(new: RegionTable, old: RegionTable, pair_new: I64, pair_old: I64, c
     new.last_access_ms[heirs] = np.maximum.reduceat(old.last_access_ms[pair_old], first_pair)
     weight = common_pages.astype(np.float64)
     new.heat[heirs] = np.add.reduceat(old.heat[pair_old] * weight, first_pair) / np.add.reduceat(weight, first_pair)
-    share = weight / old.pages[pair_old]
-    new.accesses[heirs] = np.add.reduceat(old.accesses[pair_old] * share, first_pair)
-    new.writes[heirs] = np.add.reduceat(old.writes[pair_old] * share, first_pair)
+    for counts, before in ((new.accesses, old.accesses), (new.writes, old.writes)):
+        shares = before[pair_old] * weight / old.pages[pair_old]
+        counts[heirs] = np.minimum(np.rint(np.add.reduceat(shares, first_pair)), MOST)
     same = (new.start[heirs] == old.start[main]) & (new.pages[heirs] == old.pages[main])
     _carry_observed(new, old, heirs[same], main[same])
     _unsee(new, heirs[~same])
@@ -116,8 +118,9 @@ def _carry_observed(new: RegionTable, old: RegionTable, new_rows: I64, old_rows:
 
 
 def _unsee(new: RegionTable, rows: I64) -> None:
+    """Let regions with new bounds wait for a scan; what was moved before waits for one that began after the move."""
+    new.not_before_ms[rows] = np.where(new.placement[rows] == UNSEEN, new.not_before_ms[rows], 0)
     new.placement[rows] = UNSEEN
-    new.not_before_ms[rows] = 0
 
 
 def match(table: RegionTable, process: int, start: U64, pages: U32) -> tuple[I64, Bool]:
@@ -138,4 +141,5 @@ def containing(table: RegionTable, process: int, start: U64) -> I64:
     rows = table.rows_of(process)
     position = np.searchsorted(table.start[rows], start, side="right") - 1
     start, position = start[position >= 0], position[position >= 0] + rows.start
-    return np.unique(position[start < table.end[position]]).astype(np.int64)
+    end = table.start[position] + (table.pages[position].astype(np.uint64) << np.uint64(PAGE_BITS))
+    return np.unique(position[start < end]).astype(np.int64)

@@ -3,8 +3,8 @@
 import attrs
 import numpy as np
 
-from memtierd.model import F32, U8, U32, ProcessScan
-from memtierd.regions.columns import JUDGED, NEVER_MS
+from memtierd.model import F32, U8, U32, Bool, ProcessScan
+from memtierd.regions.columns import JUDGED, MOST, NEVER_MS
 from memtierd.regions.table import RegionTable
 
 
@@ -18,27 +18,44 @@ class HeatDecay:
 
 
 def record(
-    table: RegionTable, rows: slice, scan: ProcessScan, seen_ms: int, heat: HeatDecay | None, gap_s: float
+    table: RegionTable, rows: slice, scan: ProcessScan, seen_ms: int, heat: HeatDecay | None, gap_ms: int
 ) -> None:
     """Write a scan of one process into its rows.
 
     The scan's regions must be the table's (geometry.follow comes first).  `seen_ms` is the start of the
-    scan, `gap_s` the seconds since the scan before.  Counts of regions that are not primed mean nothing
-    and are left out; where the pages lie is always taken.
+    scan, `gap_ms` the time since the scan before.  Counts of regions that are not primed mean nothing
+    and are left out: the gap proves neither use nor idleness and ages nothing.  Where the pages lie is
+    always taken.
     """
-    used = scan.primed & (scan.accessed_pages > 0)
+    primed = scan.primed
+    if not primed.all():
+        _skip(table, rows, ~primed, seen_ms, gap_ms)
+    used = primed & (scan.accessed_pages > 0)
     since = table.active_since_ms[rows]
     started = np.where(since == NEVER_MS, np.uint32(seen_ms), since)
-    table.active_since_ms[rows] = np.where(scan.primed, np.where(used, started, np.uint32(NEVER_MS)), since)
+    table.active_since_ms[rows] = np.where(primed, np.where(used, started, np.uint32(NEVER_MS)), since)
     table.last_access_ms[rows] = np.where(used, np.uint32(seen_ms), table.last_access_ms[rows])
-    table.accesses[rows] += np.where(scan.primed, scan.accessed_pages, np.uint32(0))
-    table.writes[rows] += np.where(scan.primed, scan.written_pages, np.uint32(0))
+    _add(table.accesses[rows], scan.accessed_pages, primed)
+    _add(table.writes[rows], scan.written_pages, primed)
     if heat is not None:
-        counted = np.where(scan.primed, scan.accessed_pages, np.uint32(0))
-        table.heat[rows] = next_heat(table.heat[rows], counted, scan.pages, gap_s, heat)
+        hotter = next_heat(table.heat[rows], scan.accessed_pages, scan.pages, gap_ms / 1000, heat)
+        np.copyto(table.heat[rows], hotter, where=primed)
     table.swapped_pages[rows] = scan.swapped_pages
     table.node_pages[:, rows] = scan.node_pages
-    table.flags[rows] |= np.where(scan.primed, np.uint8(JUDGED), np.uint8(0))
+    table.flags[rows] |= np.where(primed, np.uint8(JUDGED), np.uint8(0))
+
+
+def _skip(table: RegionTable, rows: slice, unprimed: Bool, seen_ms: int, gap_ms: int) -> None:
+    """Take the time since the scan before out of the times of regions that this scan can't judge."""
+    last, since = table.last_access_ms[rows], table.active_since_ms[rows]
+    shift = np.minimum(np.uint32(gap_ms), np.maximum(last, np.uint32(seen_ms)) - last)
+    np.add(since, shift, out=since, where=unprimed & (since != NEVER_MS))
+    np.add(last, shift, out=last, where=unprimed)
+
+
+def _add(counts: U32, more: U32, primed: Bool) -> None:
+    """Add to the counts in place; what doesn't fit in 32 bits stays at the most they hold."""
+    np.add(counts, np.minimum(more, np.uint32(MOST) - counts), out=counts, where=primed)
 
 
 def next_heat(heat: F32, accessed_pages: U32, pages: U32, gap_s: float, decay: HeatDecay) -> F32:
@@ -63,7 +80,7 @@ def active_ms(last_access_ms: U32, active_since_ms: U32) -> U32:
     return span
 
 
-def is_judged(flags: U8) -> "np.typing.NDArray[np.bool_]":
+def is_judged(flags: U8) -> Bool:
     """Return which regions were covered by at least one scan that could tell use from non-use."""
-    judged: np.typing.NDArray[np.bool_] = (flags & np.uint8(JUDGED)) != 0
+    judged: Bool = (flags & np.uint8(JUDGED)) != 0
     return judged

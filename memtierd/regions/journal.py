@@ -19,6 +19,7 @@ _RECORD = np.dtype(
 
 ACTIVITY = 0
 PLACEMENT = 1
+_DROPPED = 255
 
 
 @attrs.frozen
@@ -58,12 +59,20 @@ class Journal:
         self._ring[slots] = entries
         self._written += len(start)
 
+    def drop(self, machine: int) -> None:
+        """Forget the transitions of one machine: their codes mean nothing any more."""
+        self._ring["machine"][self._ring["machine"] == machine] = _DROPPED
+
+    def shift_times(self, ms: int) -> None:
+        """Move the epoch of all times forward by `ms`; what lies before the new epoch counts as at it."""
+        self._ring["at_ms"] -= np.minimum(self._ring["at_ms"], np.uint32(ms))
+
     def of_region(self, pid: int, start: int) -> tuple[Change, ...]:
         """Return the kept transitions of one region, oldest first."""
         oldest = self._written % len(self._ring) if self._written > len(self._ring) else 0
         order: I64 = (oldest + np.arange(min(self._written, len(self._ring)))) % len(self._ring)
         entries = self._ring[order]
-        mine = entries[(entries["pid"] == pid) & (entries["start"] == start)]
+        mine = entries[(entries["pid"] == pid) & (entries["start"] == start) & (entries["machine"] != _DROPPED)]
         return tuple(
             Change(int(e["at_ms"]), int(e["machine"]), int(e["before"]), int(e["after"]), int(e["event"])) for e in mine
         )

@@ -64,8 +64,8 @@ class ProcessTable:
         return iter(self._facts.items())
 
     def by_pid(self, pid: int) -> ProcessKey | None:
-        """Return the tracked process that has this pid."""
-        return next((key for key in self._row_of if key.pid == pid), None)
+        """Return the tracked process that has this pid; the latest one when the pid was used again."""
+        return max((key for key in self._row_of if key.pid == pid), default=None)
 
     def observe(self, row: int, at_ms: int) -> int:
         """Note a scan of the process; return the time of the scan before, 0 when there was none."""

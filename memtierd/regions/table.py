@@ -7,10 +7,11 @@ import numpy as np
 
 from memtierd.model import F32, U8, U16, U32, U64
 from memtierd.regions.columns import COLUMNS, NEVER_MS
+from memtierd.units import PAGE_BYTES
 
-PAGE_BITS = 12
+PAGE_BITS = PAGE_BYTES.bit_length() - 1
 _KEY_BITS = 45
-"""Page numbers of user addresses have at most 57 - 12 bits (five-level page tables)."""
+"""Page numbers of user addresses have at most 56 - 12 bits (five-level page tables); one more for the end."""
 
 
 def region_key(process: "U16 | int", start: "U64 | int") -> Any:

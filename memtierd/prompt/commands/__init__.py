@@ -1,21 +1,30 @@
 """All commands of the prompt, one module a command."""
 
-from memtierd.prompt.commands import help as help_command
-from memtierd.prompt.commands import mover, nop, pages, plan, policy, q, regions, stats, swap, tracker
+from memtierd.prompt.commands.help import COMMAND as HELP
+from memtierd.prompt.commands.mover import COMMAND as MOVER
+from memtierd.prompt.commands.nop import COMMAND as NOP
+from memtierd.prompt.commands.pages import COMMAND as PAGES
+from memtierd.prompt.commands.plan import COMMAND as PLAN
+from memtierd.prompt.commands.policy import COMMAND as POLICY
+from memtierd.prompt.commands.q import COMMAND as Q
+from memtierd.prompt.commands.regions import COMMAND as REGIONS
+from memtierd.prompt.commands.stats import COMMAND as STATS
+from memtierd.prompt.commands.swap import COMMAND as SWAP
+from memtierd.prompt.commands.tracker import COMMAND as TRACKER
 from memtierd.prompt.grammar import Command
 
 COMMANDS: dict[str, Command] = {
-    "help": help_command.COMMAND,
-    "mover": mover.COMMAND,
-    "nop": nop.COMMAND,
-    "pages": pages.COMMAND,
-    "plan": plan.COMMAND,
-    "policy": policy.COMMAND,
-    "q": q.COMMAND,
-    "regions": regions.COMMAND,
-    "stats": stats.COMMAND,
-    "swap": swap.COMMAND,
-    "tracker": tracker.COMMAND,
+    "help": HELP,
+    "mover": MOVER,
+    "nop": NOP,
+    "pages": PAGES,
+    "plan": PLAN,
+    "policy": POLICY,
+    "q": Q,
+    "regions": REGIONS,
+    "stats": STATS,
+    "swap": SWAP,
+    "tracker": TRACKER,
 }
 
 __all__ = ["COMMANDS"]

@@ -4,7 +4,7 @@ import attrs
 
 from memtierd.errors import CommandError
 from memtierd.model import SWAP_NODE
-from memtierd.mover import Batch, TaskView, WaitResult
+from memtierd.mover import Batch, Mover, TaskView, WaitResult
 from memtierd.prompt.context import Context
 from memtierd.prompt.grammar import Command, flag
 from memtierd.prompt.kinds import COUNT, DURATION, NODE, SWITCH, TEXT
@@ -37,6 +37,16 @@ def run(context: Context, options: Options) -> None:
         context.line(as_json(mover.params))
     if options.pages_to is not None:
         _move_selected(context, options.pages_to)
+    _steer(mover, options)
+    if options.tasks:
+        context.lines(f"{number:<8d} {_task_text(task)}" for number, task in enumerate(mover.tasks()))
+    if options.remove_task is not None and not mover.remove_task(options.remove_task):
+        raise CommandError(f"there is no task {options.remove_task}; mover -tasks lists the tasks")
+    if options.wait:
+        _wait(context, options.timeout)
+
+
+def _steer(mover: Mover, options: Options) -> None:
     if options.stop and not mover.stop():
         raise CommandError("stop the mover: a system call is still under way; it ends with that call")
     if options.start:
@@ -45,12 +55,6 @@ def run(context: Context, options: Options) -> None:
         mover.pause()
     if options.continue_:
         mover.continue_()
-    if options.tasks:
-        context.lines(f"{number:<8d} {_task_text(task)}" for number, task in enumerate(mover.tasks()))
-    if options.remove_task is not None and not mover.remove_task(options.remove_task):
-        raise CommandError(f"there is no task {options.remove_task}; mover -tasks lists the tasks")
-    if options.wait:
-        _wait(context, options.timeout)
 
 
 def _move_selected(context: Context, node: int) -> None:

@@ -34,8 +34,20 @@ from memtierd.prompt.page_walk import (
 )
 from memtierd.units import PAGE_BYTES
 
-_BITS = {"softdirty": SOFT_DIRTY, "exclusive": EXCLUSIVE, "uffd_wp": UFFD_WP, "file": FILE, "swap": SWAPPED, "present": PRESENT}
-_STATES = {"Present": (PRESENT, True), "Exclusive": (EXCLUSIVE, True), "Dirty": (SOFT_DIRTY, True), "NotDirty": (SOFT_DIRTY, False)}
+_BITS = {
+    "softdirty": SOFT_DIRTY,
+    "exclusive": EXCLUSIVE,
+    "uffd_wp": UFFD_WP,
+    "file": FILE,
+    "swap": SWAPPED,
+    "present": PRESENT,
+}
+_STATES = {
+    "Present": (PRESENT, True),
+    "Exclusive": (EXCLUSIVE, True),
+    "Dirty": (SOFT_DIRTY, True),
+    "NotDirty": (SOFT_DIRTY, False),
+}
 _DEFAULT_STATES = ("Present", "Exclusive")
 _SWAP_TYPE_BITS = 5
 
@@ -58,7 +70,7 @@ class Options:
     pid: int | None = flag(PID, "select pages of a process")
     attrs_: tuple[str, ...] = flag(
         some_of("attribute", "ATTR[,ATTR...]", *_STATES, *_PLACES),
-        f"pages must be {', '.join(_STATES)} (default: {','.join(_DEFAULT_STATES)}), and in one of {', '.join(_PLACES)}",
+        f"{', '.join(_STATES)} (default: {','.join(_DEFAULT_STATES)}); {', '.join(_PLACES)} (default: anywhere)",
         default=(),
     )
     node: int | None = flag(NODE, "pages must be on a node")
@@ -76,7 +88,9 @@ def run(context: Context, options: Options) -> None:
     """Select pages, print what was asked for, or tell where the selected pages lie."""
     if options.pid is not None:
         _look_at_process(context, options, options.pid)
-    elif options.attrs_ or options.node is not None or options.ranges or options.pr is not None or options.pm is not None:
+    elif (
+        options.attrs_ or options.node is not None or options.ranges or options.pr is not None or options.pm is not None
+    ):
         raise UsageError("a process is needed: -pid PID")
     _look_at_frames(context, options)
     if options == Options():

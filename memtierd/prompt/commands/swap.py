@@ -41,7 +41,10 @@ class Options:
     """Options of swap."""
 
     pid_cgroups: tuple[str, ...] = flag(
-        NAMES, "take the processes of control groups, with those below; * and ? work", metavar="DIR[,DIR...]", default=()
+        NAMES,
+        "take the processes of control groups, with those below; * and ? work",
+        metavar="DIR[,DIR...]",
+        default=(),
     )
     pid: int | None = flag(PID, "take a process")
     pids: tuple[int, ...] = flag(PIDS, "take processes", default=())
@@ -128,7 +131,9 @@ def _swap_in(context: Context, key: ProcessKey, ranges: Ranges, pagemap_fd: int)
             with kernel_errors(tried):
                 read_through(mem_fd, start, end - start)
     left = swap_use(pagemap_fd, before)
-    context.line(f"pid {key.pid}: swapped in {_amount(left.present_pages)}, {_amount(left.swapped_pages)} stay swapped out")
+    context.line(
+        f"pid {key.pid}: swapped in {_amount(left.present_pages)}, {_amount(left.swapped_pages)} stay swapped out"
+    )
 
 
 def _swap_out(context: Context, options: Options, key: ProcessKey, ranges: Ranges, pagemap_fd: int) -> None:
@@ -163,15 +168,17 @@ def calls(ranges: Ranges) -> Iterator[tuple[U64, U64]]:
     """Yield starts and lengths in bytes for one process_madvise call each."""
     starts: list[int] = []
     lengths: list[int] = []
+    room_bytes = _CALL_BYTES
     for start, end in zip(ranges.start.tolist(), ranges.end.tolist(), strict=True):
-        while start < end:
-            if len(starts) == _CALL_RANGES or sum(lengths) == _CALL_BYTES:
+        at = start
+        while at < end:
+            if len(starts) == _CALL_RANGES or not room_bytes:
                 yield np.array(starts, np.uint64), np.array(lengths, np.uint64)
-                starts, lengths = [], []
-            length = min(end - start, _CALL_BYTES - sum(lengths))
-            starts.append(start)
+                starts, lengths, room_bytes = [], [], _CALL_BYTES
+            length = min(end - at, room_bytes)
+            starts.append(at)
             lengths.append(length)
-            start += length
+            at, room_bytes = at + length, room_bytes - length
     if starts:
         yield np.array(starts, np.uint64), np.array(lengths, np.uint64)
 

@@ -26,7 +26,9 @@ class Options:
     start: tuple[int, ...] = flag(PIDS, "track these processes, and no others", default=())
     config_dump: bool = flag(SWITCH, "print the configuration as JSON", default=False)
     counters: bool = flag(SWITCH, "print the counted accesses of every region, the least accessed first", default=False)
-    heat: bool = flag(SWITCH, "print the counted accesses in address order, neighbours with equal ones joined", default=False)
+    heat: bool = flag(
+        SWITCH, "print the counted accesses in address order, neighbours with equal ones joined", default=False
+    )
     reset: bool = flag(SWITCH, "set all counts to 0", default=False)
 
 

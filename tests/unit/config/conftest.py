@@ -1,4 +1,4 @@
-"""A loader with small parts of its own, so that these tests don't change with the trackers' and watchers' parameters."""
+"""A loader with small parts of its own: these tests don't change with the trackers' and watchers' parameters."""
 
 import re
 

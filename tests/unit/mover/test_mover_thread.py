@@ -14,17 +14,8 @@ from memtierd.model import SWAP_NODE, MoveReport, Outcome, ProcessKey
 from memtierd.mover import Batch, Mover, MoverParams, TaskView, WaitResult
 from memtierd.mover.lifecycle import State
 from memtierd.units import MIB, PAGE_BYTES
-from tests.unit.mover.mover_fakes import (
-    BASE,
-    KEY,
-    FakeClock,
-    FakeKernel,
-    FakeProcess,
-    Recorder,
-    batch_of,
-    page,
-    process_of,
-)
+from tests.unit.mover.mover_bench import Recorder, batch_of
+from tests.unit.mover.mover_fakes import BASE, KEY, FakeClock, FakeKernel, FakeProcess, page, process_of
 
 OTHER_KEY = ProcessKey(4243, 778)
 DEADLINE_S = 20.0

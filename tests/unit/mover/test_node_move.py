@@ -9,19 +9,8 @@ from memtierd.mover.node_move import NodeMove
 from memtierd.mover.params import MoverParams
 from memtierd.mover.task import Position
 from memtierd.mover.work import Context, OpenFiles
-from tests.unit.mover.mover_fakes import (
-    KEY,
-    FakeClock,
-    FakeKernel,
-    FakeProcess,
-    Recorder,
-    batch_of,
-    context_of,
-    ledger_of,
-    page,
-    process_of,
-    run,
-)
+from tests.unit.mover.mover_bench import Recorder, batch_of, context_of, ledger_of, run
+from tests.unit.mover.mover_fakes import KEY, FakeClock, FakeKernel, FakeProcess, page, process_of
 
 
 class Bench:

@@ -13,20 +13,8 @@ from memtierd.mover.swap_out import HUGE_PAGES, MAX_RANGES, SwapOut, cut
 from memtierd.mover.task import START, Position
 from memtierd.mover.work import Context, OpenFiles
 from memtierd.units import PAGE_BYTES
-from tests.unit.mover.mover_fakes import (
-    BASE,
-    KEY,
-    FakeClock,
-    FakeKernel,
-    FakeProcess,
-    Recorder,
-    batch_of,
-    context_of,
-    ledger_of,
-    page,
-    process_of,
-    run,
-)
+from tests.unit.mover.mover_bench import Recorder, batch_of, context_of, ledger_of, run
+from tests.unit.mover.mover_fakes import BASE, KEY, FakeClock, FakeKernel, FakeProcess, page, process_of
 
 
 class Bench:
