@@ -6,6 +6,7 @@ Exit statuses: 0 done, 1 something could not be done, 2 wrong flags, 3 wrong con
 import logging
 import os
 import signal
+import stat
 import sys
 import threading
 from collections.abc import Sequence
@@ -147,6 +148,9 @@ def _run(options: Options) -> int:
         elif policy is not None:
             _serve(session)
     finally:
+        # A second signal must not interrupt the orderly end that the first one asked for.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         daemon.stop()
     return status
 
@@ -177,15 +181,16 @@ def _run_commands(session: Any, options: Options) -> int:
 
 
 def _serve(session: Any) -> None:
-    """Wait for SIGINT or SIGTERM; meanwhile run commands that come through a pipe on standard input."""
+    """Run the commands that come through a pipe on standard input, if it is one, and wait for SIGINT or SIGTERM.
+
+    The end of the commands is not the end of the daemon.
+    """
     if _is_pipe(sys.stdin):
-        threading.Thread(target=session.loop, args=(sys.stdin,), name="commands", daemon=True).start()
+        session.loop(sys.stdin)
     threading.Event().wait()
 
 
 def _is_pipe(stream: Any) -> bool:
-    import stat  # noqa: PLC0415
-
     try:
         return stream is not None and stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
     except (OSError, ValueError):

@@ -9,6 +9,8 @@ from memtierd.model import (
     I64,
     U8,
     U32,
+    U64,
+    Bool,
     MachineFacts,
     MoveReport,
     Outcome,
@@ -18,11 +20,12 @@ from memtierd.model import (
     Scan,
 )
 from memtierd.placement.limits import room_pages
-from memtierd.placement.plan import Candidates, Plan, Whereabouts, empty_plan, make_plan
+from memtierd.placement.plan import Plan, empty_plan
+from memtierd.placement.planning import Candidates, Whereabouts, make_plan
 from memtierd.placement.wrong import wrong_pages
 from memtierd.policies.common import History, Policy
 from memtierd.regions import geometry, history, lifecycle
-from memtierd.regions.columns import OBSTACLE_BASE, SHOWN
+from memtierd.regions.columns import JUDGED, MOST, OBSTACLE_BASE, SHOWN
 from memtierd.regions.journal import ACTIVITY, PLACEMENT, Journal
 from memtierd.regions.lifecycle import BACKOFF, MISPLACED, QUEUED, UNKNOWN, UNSEEN
 from memtierd.regions.processes import ProcessTable
@@ -62,24 +65,23 @@ class Reconciler:
         self.last_scan = scan
         self.statistics.scan(scan)
         self.forget(scan.gone, scan.ended_ns)
-        for failure in scan.failed:
-            self.statistics.event(f"scan failed: {failure.message}", scan.ended_ns)
         rows = [(self.processes.add(process.facts), process) for process in scan.processes]
-        cuts = [geometry.Cut(row, process.start, process.pages) for row, process in rows]
+        cuts = [
+            geometry.Cut(row, process.start, process.pages, self.at_ms(process.started_ns)) for row, process in rows
+        ]
         changed = [cut for cut in cuts if not geometry.is_same(self.table, cut)]
         if changed:
-            now_ms = self.at_ms(scan.started_ns)
-            self.table, ended = geometry.follow(self.table, changed, now_ms)
-            self._bury(ended, now_ms)
+            self.table, ended = geometry.follow(self.table, changed)
+            self._bury(ended, self.at_ms(scan.started_ns))
         for row, process in rows:
             self._record(row, process)
 
     def _record(self, row: int, process: ProcessScan) -> None:
         seen_ms = self.at_ms(process.started_ns)
         before_ms = self.processes.observe(row, seen_ms)
-        gap_s = max(0, seen_ms - before_ms) / 1000 if before_ms else 0.0
+        gap_ms = max(0, seen_ms - before_ms) if before_ms else 0
         rows = self.table.rows_of(row)
-        history.record(self.table, rows, process, seen_ms, self.policy.heat, gap_s)
+        history.record(self.table, rows, process, seen_ms, self.policy.heat, gap_ms)
         placement = self.table.placement[rows]
         # A scan that began before the last move ended may have looked before the pages moved.
         seen = (placement == UNSEEN) & (self.table.not_before_ms[rows] <= seen_ms)
@@ -87,12 +89,14 @@ class Reconciler:
 
     def forget(self, keys: Iterable[ProcessKey], now_ns: int) -> None:
         """Drop processes that ended or are watched no longer, with all their regions."""
+        self._rebase(now_ns)
         known = [key for key in keys if key in self.processes]
         if not known:
             return
-        rows = [self.processes.row(key) for key in known]
-        self.table, ended = geometry.without(self.table, [row for row in rows if row is not None])
+        rows = [row for key in known if (row := self.processes.row(key)) is not None]
+        self.table, ended = geometry.without(self.table, rows)
         self._bury(ended, self.at_ms(now_ns))
+        self.plan = self.plan.choose(~np.isin(self.plan.process, rows))
         for key in known:
             self.processes.remove(key)
 
@@ -111,14 +115,11 @@ class Reconciler:
         self._rebase(now_ns)
         now_ms = self.at_ms(now_ns)
         value = self._step_activity(now_ms)
-        self.table.desired[:] = self.policy.place_of_state[self.table.activity]
+        self._desire(now_ms)
         wrong = wrong_pages(self.table.desired, self.table.node_pages, self.policy.places, self.node_ids)
         self._judge_placement(wrong, now_ms)
-        rows = np.flatnonzero((self.table.placement == MISPLACED) & (wrong > 0))
-        self.plan = self._plan(rows, wrong, value, machine, now_ms)
-        self._step_placement(self.plan.blocked.row, "blocked", now_ms)
-        self._back_off(self.plan.blocked.row, now_ms)
-        self.table.outcome[self.plan.blocked.row] = self.plan.blocked.obstacle + np.uint8(OBSTACLE_BASE)
+        self.plan = self._plan(np.flatnonzero(self._is_movable(now_ms)), wrong, value, machine, now_ms)
+        self._note_waits(self.plan, now_ms)
         self.statistics.event(f"policy.{self.policy.name}.tick", now_ns)
         return self.plan
 
@@ -126,8 +127,12 @@ class Reconciler:
         """Return every (process row, activity, obstacle) for which regions wait because they can't be moved."""
         table = self.table
         rows = np.flatnonzero((table.placement == BACKOFF) & (table.outcome >= OBSTACLE_BASE))
-        told = np.stack([table.process[rows], table.activity[rows], table.outcome[rows] - np.uint8(OBSTACLE_BASE)])
-        return [(int(p), int(a), int(o)) for p, a, o in np.unique(told, axis=1).T]
+        told = np.unique(
+            table.process[rows].astype(np.int64) << 16
+            | table.activity[rows].astype(np.int64) << 8
+            | (table.outcome[rows] - np.uint8(OBSTACLE_BASE))
+        )
+        return [(code >> 16, code >> 8 & 0xFF, code & 0xFF) for code in told.tolist()]
 
     def history(self) -> History:
         """Return what the policy judges by, for every region."""
@@ -155,16 +160,41 @@ class Reconciler:
         self.table.activity = after
         return self.policy.measure(seen, after)
 
+    def _desire(self, now_ms: int) -> None:
+        """Say where every region should be; one that shall go elsewhere now doesn't wait for its old retry."""
+        table = self.table
+        desired = self.policy.place_of_state[table.activity]
+        waiting = np.flatnonzero((table.placement == BACKOFF) & (desired != table.desired))
+        self._step_placement(waiting, "retry", now_ms)
+        table.failures[waiting] = 0
+        table.flags[desired != table.desired] &= np.uint8(~SHOWN & 0xFF)
+        table.desired = desired
+
     def _judge_placement(self, wrong: U32, now_ms: int) -> None:
         table = self.table
-        due = np.flatnonzero((table.placement == BACKOFF) & (table.not_before_ms <= now_ms))
-        self._step_placement(due, "retry", now_ms)
         right = wrong == 0
         settling = np.flatnonzero(right & ((table.placement == MISPLACED) | (table.placement == BACKOFF)))
         self._step_placement(settling, "right", now_ms)
         table.failures[settling] = 0
         table.flags[settling] &= np.uint8(~SHOWN & 0xFF)
         self._step_placement(np.flatnonzero(~right & (table.placement == lifecycle.SETTLED)), "wrong", now_ms)
+
+    def _is_movable(self, now_ms: int) -> Bool:
+        """Return which regions a plan shall try to move: they are misplaced, or their wait is over."""
+        table = self.table
+        due = (table.placement == BACKOFF) & (table.not_before_ms <= now_ms)
+        movable: Bool = due | (table.placement == MISPLACED)
+        return movable
+
+    def _note_waits(self, plan: Plan, now_ms: int) -> None:
+        """Let what the plan moves wait no longer, and what it can't move wait for the next try."""
+        table = self.table
+        moves, blocked = plan.moves.row, plan.blocked
+        self._step_placement(moves[table.placement[moves] == BACKOFF], "retry", now_ms)
+        self._step_placement(blocked.row[table.placement[blocked.row] == MISPLACED], "blocked", now_ms)
+        table.outcome[blocked.row] = blocked.obstacle + np.uint8(OBSTACLE_BASE)
+        # An obstacle is looked at again at a steady pace: it says nothing about the next one.
+        table.not_before_ms[blocked.row] = min(now_ms + self.policy.params.retry_ms, MOST)
 
     def _plan(self, rows: I64, wrong: U32, value: F32, machine: MachineFacts, now_ms: int) -> Plan:
         table = self.table
@@ -178,11 +208,13 @@ class Reconciler:
             desired=table.desired[rows],
             activity=table.activity[rows],
             value=value[rows],
+            turn=self.policy.turn_of_state[table.activity[rows]],
+            urgency=self.policy.urgency(table.activity[rows], value[rows]),
         )
-        tracked = table.node_pages.sum(axis=1, dtype=np.int64)
+        tracked = dict(zip(self.node_ids, table.node_pages.sum(axis=1, dtype=np.int64).tolist(), strict=True))
         params = self.policy.params
         room = room_pages(machine, params.reserve_percent, self.policy.node_limits, tracked)
-        return make_plan(candidates, self.policy.places, self._whereabouts, machine, room, now_ms)
+        return make_plan(candidates, self.policy.places, self._whereabouts, machine, self.node_ids, room, now_ms)
 
     def _whereabouts(self, process: int) -> Whereabouts:
         facts: ProcessFacts = self.processes.facts(process)
@@ -202,6 +234,7 @@ class Reconciler:
 
     def report(self, report: MoveReport, now_ns: int) -> None:
         """Take in what became of a batch: done regions wait to be seen again, failed ones back off."""
+        self._rebase(now_ns)
         self.statistics.report(report)
         process = self.processes.row(report.key)
         if process is None:
@@ -218,7 +251,7 @@ class Reconciler:
         failed = outcomes.sum(axis=1) > outcomes[:, _GOOD].sum(axis=1)
         self._step_placement(rows[~failed], "done", now_ms)
         done = rows[~failed & queued]
-        self.table.not_before_ms[done] = now_ms
+        self.table.not_before_ms[done] = now_ms + 1  # a scan that began in the same millisecond may have been too early
         self.table.failures[done] = 0
         self._step_placement(rows[failed], "failed", now_ms)
         self._back_off(rows[failed & queued], now_ms)
@@ -228,7 +261,7 @@ class Reconciler:
         params = self.policy.params
         doubled = np.minimum(self.table.failures[rows], 20)
         wait = np.minimum(params.retry_ms * (np.int64(1) << doubled.astype(np.int64)), params.retry_max_ms)
-        self.table.not_before_ms[rows] = (now_ms + wait).astype(np.uint32)
+        self.table.not_before_ms[rows] = np.minimum(now_ms + wait, MOST)
         self.table.failures[rows] = np.minimum(self.table.failures[rows], 254) + 1
 
     def _step_placement(self, rows: I64, event: str, now_ms: int) -> None:
@@ -246,7 +279,14 @@ class Reconciler:
     # change of policy, passing of time
 
     def set_policy(self, policy: Policy) -> None:
-        """Decide by another policy from now on; access times and heat are kept, states start as unknown."""
+        """Decide by another policy from now on; access times and heat are kept, states start as unknown.
+
+        Heat that the policy before did not keep says nothing: regions are judged from the next scan on then.
+        """
+        if policy.activity.declaration != self.policy.activity.declaration:
+            self.journal.drop(ACTIVITY)
+        if policy.heat is not None and self.policy.heat is None:
+            self.table.flags &= np.uint8(~JUDGED & 0xFF)
         self.policy = policy
         self.plan = empty_plan()
         self.table.activity = np.full(len(self.table), UNKNOWN, dtype=np.uint8)
@@ -264,6 +304,7 @@ class Reconciler:
         shift_ms = now_ms - KEEP_MS
         self.table.shift_times(shift_ms)
         self.processes.shift_times(shift_ms)
+        self.journal.shift_times(shift_ms)
         self._epoch_ns += shift_ms * 1_000_000
 
 
@@ -271,9 +312,13 @@ def _positions(rows: slice) -> I64:
     return np.arange(rows.start, rows.stop, dtype=np.int64)
 
 
-def _main_outcome(outcomes: "np.typing.NDArray[np.uint64]") -> U8:
-    """Return for each region the outcome that most of its pages met, apart from pages that aren't there."""
-    told = outcomes.copy()
-    told[:, Outcome.NOT_PRESENT] = np.minimum(told[:, Outcome.NOT_PRESENT], 1)
-    main: U8 = told.argmax(axis=1).astype(np.uint8)
+def _main_outcome(outcomes: U64) -> U8:
+    """Return for each region the outcome that kept most of its pages from moving, or else that most pages met.
+
+    Pages that aren't there are told of only when there is nothing else.
+    """
+    good, bad = outcomes.copy(), outcomes.copy()
+    good[:, Outcome.NOT_PRESENT] = np.minimum(good[:, Outcome.NOT_PRESENT], 1)
+    bad[:, _GOOD] = 0
+    main: U8 = np.where(bad.any(axis=1), bad.argmax(axis=1), good.argmax(axis=1)).astype(np.uint8)
     return main

@@ -19,25 +19,45 @@ struct collect {
 	uint64_t *not_present;
 	uint64_t *present;
 	unsigned shift;
-	uint64_t *flags; /* WINDOW_PAGES */
+	uint64_t flags[HUGE_PAGES]; /* of a run */
 };
 
-/* Return how many entries from `first` on are present and have consecutive PFNs in one memory block, at least 1. */
+/* Return how many entries from `first` on are present and have consecutive PFNs in one memory block, at least 1.
+ *
+ * Huge pages are aligned, so a run doesn't go on behind one.
+ */
 static uint32_t run_length(const struct chunk *chunk, uint32_t first, unsigned block_shift)
 {
 	uint64_t pfn = chunk->entries[first] & PM_PFN_MASK;
 	uint32_t length = 1;
 
 	while (pfn != 0 && first + length < chunk->count) {
-		uint64_t entry = chunk->entries[first + length];
+		uint64_t entry = chunk->entries[first + length], next = pfn + length;
 
-		if (!(entry & PM_PRESENT) || (entry & PM_PFN_MASK) != pfn + length)
+		if (!(entry & PM_PRESENT) || (entry & PM_PFN_MASK) != next)
 			break;
-		if ((pfn + length) >> block_shift != pfn >> block_shift)
+		if (next % HUGE_PAGES == 0 || next >> block_shift != pfn >> block_shift)
 			break;
 		length++;
 	}
 	return length;
+}
+
+/* Fill flags[1 … length - 1] of the run at `pfn`; every page is a tail of the first if all are in one huge page. */
+static int flags_of_run(struct collect *collect, uint64_t pfn, uint32_t length)
+{
+	uint64_t *flags = collect->flags;
+	int huge = length < PROBE_PAGES ? 0 : find_huge_page(collect->kpageflags_fd, pfn, flags);
+
+	if (huge < 0)
+		return huge;
+	if (huge) {
+		for (uint32_t i = 0; i < length; i++)
+			flags[i] = KPF_COMPOUND_TAIL;
+		return 0;
+	}
+	int64_t got = length < 2 ? 0 : read_flags(collect->kpageflags_fd, flags, length, pfn);
+	return got < 0 ? (int)got : 0;
 }
 
 static bool append(struct collect *collect, const struct chunk *chunk, uint32_t first, uint32_t length)
@@ -62,15 +82,10 @@ static bool append(struct collect *collect, const struct chunk *chunk, uint32_t 
 static int64_t gather_run(struct collect *collect, const struct chunk *chunk, uint32_t first, uint32_t length)
 {
 	uint32_t begin = 0, end;
+	int error = flags_of_run(collect, chunk->entries[first] & PM_PFN_MASK, length);
 
-	if (length > 1) {
-		uint64_t pfn = chunk->entries[first] & PM_PFN_MASK;
-		int64_t got = read_words(collect->kpageflags_fd, collect->flags, length, pfn);
-
-		if (got < 0)
-			return got;
-		memset(collect->flags + got, 0, (length - (uint64_t)got) * sizeof(*collect->flags));
-	}
+	if (error)
+		return error;
 	for (; begin < length; begin = end) {
 		for (end = begin + 1; end < length && (collect->flags[end] & KPF_COMPOUND_TAIL); end++)
 			;
@@ -170,17 +185,14 @@ int64_t memtierd_collect_pages(int pagemap_fd, int kpageflags_fd, const uint64_t
 	uint32_t window_pages = target_index < 0 ? WINDOW_PAGES : window_for(max_pages);
 	struct collect collect = {
 		kpageflags_fd, map, target_index, max_pages, 0, 0, addresses, owner, weight,
-		already_there, not_present, present, all.shift, malloc(WINDOW_PAGES * sizeof(uint64_t)),
+		already_there, not_present, present, all.shift, {0},
 	};
 	struct walk walk;
 	int64_t result = walk_open(&walk, pagemap_fd, all, window_pages, stop);
 
 	walk.next = *next;
-	if (!collect.flags)
-		result = -ENOMEM;
 	if (result == 0)
 		result = collect_all(&collect, &walk, next);
 	walk_close(&walk);
-	free(collect.flags);
 	return result;
 }

@@ -12,7 +12,7 @@
 #define SLICE_FULL (SLICE_PAGES - 2 * WINDOW_PAGES)
 
 /* Reading this many unwanted flags costs less than one more system call. */
-#define FLAGS_GAP 16
+#define FLAGS_GAP 4
 
 /* A read of so many words looks at up to 8192 pages. */
 #define BITMAP_WORDS 128
@@ -34,7 +34,7 @@ struct idle {
 	const int32_t *stop;
 	struct page *pages; /* SLICE_PAGES */
 	struct page *spare; /* SLICE_PAGES */
-	uint64_t *flags;    /* WINDOW_PAGES */
+	uint64_t flags[HUGE_PAGES];
 	uint64_t count;     /* of pages */
 	uint64_t next_page; /* virtual page number behind the last page taken in */
 };
@@ -69,16 +69,6 @@ static void sort_by_pfn(struct idle *idle)
 		idle->spare = idle->pages;
 		idle->pages = sorted;
 	}
-}
-
-/* Read page flags; PFNs behind the last page of the machine have none. */
-static int64_t read_flags(int fd, uint64_t *flags, uint64_t count, uint64_t first)
-{
-	int64_t got = read_words(fd, flags, count, first);
-
-	if (got >= 0)
-		memset(flags + got, 0, (count - (uint64_t)got) * sizeof(*flags));
-	return got;
 }
 
 /* Go from a tail page to its head; compound pages are aligned to their size.  *flags is 0 when it has none any more. */
@@ -125,22 +115,45 @@ static int resolve_run(struct idle *idle, struct page *pages, uint64_t count, ui
 	return 0;
 }
 
+/* Resolve pages that lie in one aligned block of HUGE_PAGES. */
+static int resolve_block(struct idle *idle, struct page *pages, uint64_t count)
+{
+	uint64_t flags;
+	int huge = count < PROBE_PAGES ? 0 : find_huge_page(idle->kpageflags_fd, pages[0].pfn, &flags);
+
+	if (huge < 0)
+		return huge;
+	if (huge) {
+		uint64_t head = flags & KPF_LRU ? pages[0].pfn - pages[0].pfn % HUGE_PAGES : 0;
+
+		for (uint64_t i = 0; i < count; i++)
+			pages[i].pfn = head;
+		return 0;
+	}
+	for (uint64_t begin = 0, end; begin < count; begin = end) {
+		uint64_t first = pages[begin].pfn, last = first;
+
+		for (end = begin + 1; end < count && pages[end].pfn - last <= FLAGS_GAP; end++)
+			last = pages[end].pfn;
+		int64_t got = read_flags(idle->kpageflags_fd, idle->flags, last - first + 1, first);
+		if (got < 0)
+			return (int)got;
+		int error = resolve_run(idle, pages + begin, end - begin, first);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
 static int resolve_heads(struct idle *idle)
 {
 	struct page *pages = idle->pages;
 
 	for (uint64_t begin = 0, end; begin < idle->count; begin = end) {
-		uint64_t first = pages[begin].pfn, last = first;
-
-		for (end = begin + 1; end < idle->count; end++) {
-			if (pages[end].pfn - last > FLAGS_GAP || pages[end].pfn - first >= WINDOW_PAGES)
+		for (end = begin + 1; end < idle->count; end++)
+			if (pages[end].pfn / HUGE_PAGES != pages[begin].pfn / HUGE_PAGES)
 				break;
-			last = pages[end].pfn;
-		}
-		int64_t got = read_flags(idle->kpageflags_fd, idle->flags, last - first + 1, first);
-		if (got < 0)
-			return (int)got;
-		int error = resolve_run(idle, pages + begin, end - begin, first);
+		int error = resolve_block(idle, pages + begin, end - begin);
 		if (error)
 			return error;
 		if (stopped(idle->stop))
@@ -277,19 +290,17 @@ int64_t memtierd_scan_idle(int pagemap_fd, int kpageflags_fd, int bitmap_fd, con
 		.max_count = max_count, .accessed = accessed, .stop = stop,
 		.pages = malloc(SLICE_PAGES * sizeof(struct page)),
 		.spare = malloc(SLICE_PAGES * sizeof(struct page)),
-		.flags = malloc(WINDOW_PAGES * sizeof(uint64_t)),
 	};
 	struct regions all = {start, pages, regions, page_shift()};
 	struct walk walk;
 	int64_t result = walk_open(&walk, pagemap_fd, all, WINDOW_PAGES, stop);
 
-	if (!idle.pages || !idle.spare || !idle.flags)
+	if (!idle.pages || !idle.spare)
 		result = -ENOMEM;
 	if (result == 0)
 		result = scan(&idle, &walk, map, swapped, node_pages);
 	walk_close(&walk);
 	free(idle.pages);
 	free(idle.spare);
-	free(idle.flags);
 	return result;
 }

@@ -33,6 +33,9 @@
 /* Reads that are cut short end at a multiple of this many pages, so that they don't cut a huge page. */
 #define HUGE_PAGES 512
 
+/* With so many pages in a block of HUGE_PAGES it pays to ask first whether it is one huge page. */
+#define PROBE_PAGES 64
+
 static inline unsigned page_shift(void)
 {
 	return (unsigned)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
@@ -62,6 +65,10 @@ static inline uint32_t capped(uint64_t count, uint32_t max_count)
 /* files.c */
 int64_t read_words(int fd, uint64_t *words, uint64_t count, uint64_t first);
 int64_t write_words(int fd, const uint64_t *words, uint64_t count, uint64_t first);
+
+/* flags.c: /proc/kpageflags */
+int64_t read_flags(int kpageflags_fd, uint64_t *flags, uint64_t count, uint64_t first);
+int find_huge_page(int kpageflags_fd, uint64_t pfn, uint64_t *flags);
 
 /* walk.c: regions in the order given, read in few large pieces that span close neighbours */
 

@@ -17,15 +17,28 @@ void count_swapped(const struct chunk *chunk, uint32_t *swapped)
 	swapped[chunk->region] += count;
 }
 
+/* Neighbours mostly are in the same memory block, so the column is only looked up when the block changes. */
 void count_nodes(const struct chunk *chunk, const struct node_map *map, uint64_t regions, uint32_t *node_pages)
 {
+	uint32_t nowhere = 0, *column = &nowhere, count = 0;
+	uint64_t block = UINT64_MAX;
+
 	for (uint32_t i = 0; i < chunk->count; i++) {
-		if (!(chunk->entries[i] & PM_PRESENT))
+		uint64_t entry = chunk->entries[i], pfn = entry & PM_PFN_MASK;
+
+		if (!(entry & PM_PRESENT) || pfn == 0)
 			continue;
-		int node = node_of_pfn(map, chunk->entries[i] & PM_PFN_MASK);
-		if (node >= 0)
-			node_pages[(uint64_t)node * regions + chunk->region]++;
+		if (pfn >> map->block_shift != block) {
+			int node = node_of_pfn(map, pfn);
+
+			*column += count;
+			count = 0;
+			block = pfn >> map->block_shift;
+			column = node < 0 ? &nowhere : &node_pages[(uint64_t)node * regions + chunk->region];
+		}
+		count++;
 	}
+	*column += count;
 }
 
 /* A page that was written and then swapped out keeps its soft-dirty bit; an untouched one of a new mapping has it too. */

@@ -148,7 +148,7 @@ def _ranked_nodes(case: _Case, machine: MachineFacts, room: Mapping[int, int]) -
 def _fill(
     order: I64, wrong_pages: U32, case_of: I64, targets: Sequence[Sequence[int]], room_pages: Mapping[int, int]
 ) -> I16:
-    """Return the target of each candidate, _NO_NODE where none has room: all first choices are served before second ones."""
+    """Return the target of each candidate, _NO_NODE where none has room; first choices go before second ones."""
     target = np.full(len(case_of), _NO_NODE, dtype=np.int16)
     room, pending = dict(room_pages), order
     for choice in range(max((len(nodes) for nodes in targets), default=0)):

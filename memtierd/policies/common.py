@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import attrs
 import numpy as np
 
-from memtierd.model import F32, SWAP_NODE, U8, U32, Bool
+from memtierd.model import F32, U8, U32, Bool
 from memtierd.parameters import Part, option, part
 from memtierd.regions.history import HeatDecay
 from memtierd.regions.lifecycle import CompiledMachine
@@ -36,11 +36,6 @@ class Place:
     """Nodes that are equally right for a region; no nodes: anywhere is right; -1: swapped out."""
 
     nodes: tuple[int, ...]
-
-    @property
-    def is_swap_only(self) -> bool:
-        """Return whether the region should have no page in memory."""
-        return self.nodes == (SWAP_NODE,)
 
 
 ANYWHERE_PLACE = Place(())

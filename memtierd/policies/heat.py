@@ -108,7 +108,7 @@ def heat_classes(heat: F32, heatmap: HeatmapParams) -> U8:
 
 
 def _turns(first: int, heat_classes: int, states: int) -> U8:
-    """Return the turn of each state: the hotter half of the classes first, the hottest at the head, then the coldest."""
+    """Return the turn of each state: the hotter half of the classes, hottest first, then the others, coldest first."""
     coldest_hot = first + heat_classes // 2
     order = [*range(first + heat_classes - 1, coldest_hot - 1, -1), *range(first, coldest_hot)]
     turns = np.full(states, len(order), dtype=np.uint8)

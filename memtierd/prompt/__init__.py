@@ -1,5 +1,1 @@
 """The prompt: commands in, rows or one-line errors out, the same from a terminal, a pipe, an option or a file."""
-
-from memtierd.prompt.session import Session
-
-__all__ = ["Session"]

@@ -8,9 +8,11 @@ import numpy as np
 
 from memtierd.errors import CommandError
 from memtierd.model import F32, I64, AddressRange, Bool, Outcome
+from memtierd.placement.plan import Obstacle
 from memtierd.policies.common import Policy
 from memtierd.prompt.tables import Column, Table
 from memtierd.reconcile import Reconciler
+from memtierd.regions.columns import OBSTACLE_BASE
 from memtierd.regions.history import active_ms, idle_ms
 from memtierd.regions.lifecycle import PLACEMENT
 from memtierd.units import format_node_set
@@ -30,8 +32,15 @@ _DESIRED = Column("desired", "desired", "%-8s")
 _OUTCOME = Column("outcome", "outcome", "%-13s")
 _FAILURES = Column("failures", "failures", "%8d", "%d")
 
-OUTCOME_NAMES = ("none", *(outcome.name.lower() for outcome in Outcome))
-"""Names of the codes in the table's column `outcome`."""
+
+def _outcome_names() -> tuple[str, ...]:
+    names = ["none", *(outcome.name.lower() for outcome in Outcome)]
+    names += [f"code {code}" for code in range(len(names), OBSTACLE_BASE)]
+    return (*names, *(obstacle.name.lower() for obstacle in Obstacle))
+
+
+OUTCOME_NAMES = _outcome_names()
+"""Names of the codes in the table's column `outcome`: of how the last move ended, or of what keeps one from starting."""
 
 
 @attrs.frozen
@@ -105,12 +114,9 @@ def _in_ranges(reconciler: Reconciler, within: slice, ranges: Sequence[AddressRa
 
 
 def _most_used(reconciler: Reconciler, rows: I64, top: int) -> I64:
-    """Return the hottest rows, or without heat those with the most accesses a page."""
+    """Return the hottest rows, or without heat those with the most accesses."""
     table = reconciler.table
-    if reconciler.policy.heat is not None:
-        use: F32 = table.heat[rows]
-    else:
-        use = table.accesses[rows].astype(np.float32) / table.pages[rows].astype(np.float32)
+    use: F32 = table.heat[rows] if reconciler.policy.heat is not None else table.accesses[rows].astype(np.float32)
     if top < len(rows):
         few = np.argpartition(-use, top)[:top] if top else np.zeros(0, np.int64)
         rows, use = rows[few], use[few]

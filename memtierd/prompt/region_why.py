@@ -3,11 +3,12 @@
 import numpy as np
 
 from memtierd.errors import CommandError
-from memtierd.placement.text import node_name
+from memtierd.placement.text import describe_obstacle, node_name
 from memtierd.policies.common import Place
 from memtierd.prompt.context import printable
 from memtierd.prompt.region_rows import OUTCOME_NAMES, rows_of_pid
 from memtierd.reconcile import Reconciler
+from memtierd.regions.columns import OBSTACLE_BASE
 from memtierd.regions.history import active_ms, idle_ms, is_judged
 from memtierd.regions.journal import ACTIVITY, Change
 from memtierd.regions.lifecycle import BACKOFF, PLACEMENT, CompiledMachine
@@ -38,7 +39,7 @@ def why(reconciler: Reconciler, address: int, pid: int | None, now_ns: int) -> l
         f"  state: {names[state]}, {PLACEMENT.declaration.states[placement]}",
         f"  rule: {policy.explain(state, value)}",
         f"  place: {_place(policy.places[int(table.desired[row])])}",
-        f"  last move: {OUTCOME_NAMES[int(table.outcome[row])]}{_failures(table, row, now_ms)}",
+        f"  {_outcome(int(table.outcome[row]))}{_failures(table, row, now_ms)}",
         f"  changes: {_kept(reconciler, changes)}",
         *(f"    {_change(change, policy.activity, now_ms)}" for change in changes),
     ]
@@ -87,11 +88,15 @@ def _place(place: Place) -> str:
     return " or ".join(node_name(node) for node in place.nodes) or "anywhere"
 
 
+def _outcome(code: int) -> str:
+    if code >= OBSTACLE_BASE:
+        return f"can't move: {describe_obstacle(code - OBSTACLE_BASE)}"
+    return f"last move: {OUTCOME_NAMES[code]}"
+
+
 def _failures(table: RegionTable, row: int, now_ms: int) -> str:
-    count = int(table.failures[row])
-    if not count:
-        return ""
-    text = f", {count} failed or blocked in a row"
+    failures = int(table.failures[row])
+    text = f", {failures} moves failed in a row" if failures else ""
     if table.placement[row] == BACKOFF:
         text += f", next try in {max(0, int(table.not_before_ms[row]) - now_ms) / 1000:.1f} s"
     return text

@@ -167,18 +167,26 @@ class Session:
 
     def _report(self, message: str) -> None:
         """Tell of a problem on the error output, each line with the name of the command before it."""
-        for line in message.split("\n"):
-            self._err.write(f"{self._name}: {line}\n")
-        self._err.flush()
+        try:
+            for line in message.split("\n"):
+                self._err.write(f"{self._name}: {line}\n")
+            self._err.flush()
+        except BrokenPipeError:
+            _discard(self._err)
 
     def _lose_output(self) -> None:
-        """Nobody reads what we print: end quietly, and let the interpreter flush what is left to nowhere."""
+        """Nobody reads what we print: end quietly."""
         self._output_gone = True
-        descriptor = descriptor_of(self._out)
-        if descriptor is not None:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, descriptor)
-            os.close(nowhere)
+        _discard(self._out)
+
+
+def _discard(stream: TextIO) -> None:
+    """Let a stream whose reader has gone write to nowhere, what it still holds included."""
+    descriptor = descriptor_of(stream)
+    if descriptor is not None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
 
 
 def _resolve(words: tuple[str, ...]) -> tuple[Command | None, tuple[str, ...]]:

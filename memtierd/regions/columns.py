@@ -48,9 +48,7 @@ COLUMNS = (
     Column("desired", np.uint8, "index in the policy's places, ANYWHERE = 0", "reconcile", ANYWHERE),
     Column("not_before_ms", np.uint32, "ms: retry of a backoff, or scans older than this don't count", "reconcile", 0),
     Column("failures", np.uint8, "failed moves in a row", "reconcile", 0),
-    Column(
-        "outcome", np.uint8, "last Outcome + 1, or OBSTACLE_BASE + obstacle; 0 = none", "reconcile", 0
-    ),
+    Column("outcome", np.uint8, "last Outcome + 1, or OBSTACLE_BASE + obstacle; 0 = none", "reconcile", 0),
     Column("flags", np.uint8, "bits JUDGED, SHOWN", "history, reconcile", 0),
 )
 """`node_pages` comes on top: shape (nodes, regions), uint32, written by history."""

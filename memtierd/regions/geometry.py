@@ -19,7 +19,7 @@ class Cut:
     start: U64
     pages: U32
     seen_ms: int
-    """Start of the scan that brought the cut: memory is idle since then at the earliest when it was never seen before."""
+    """Start of the scan that brought the cut: what was never seen before is idle since then at the earliest."""
 
 
 def is_same(table: RegionTable, cut: Cut) -> bool:

@@ -72,8 +72,9 @@ class Declaration:
             initial=self.states[0],
             auto_transitions=False,
             graph_engine="mermaid",
+            title=f"title: {self.name}",  # it is put into the YAML front matter as it is
         )
-        return str(graph.get_graph().source)
+        return "\n".join(line.rstrip() for line in str(graph.get_graph().source).splitlines())
 
 
 @attrs.frozen(eq=False)

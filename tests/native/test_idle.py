@@ -177,6 +177,14 @@ def test_region_of_tails_only_looks_at_the_head(order: int) -> None:
     assert is_idle(bitmap, head.pfn)
 
 
+@pytest.mark.parametrize("order", [0, 1, 4, 8, 9, 10])
+def test_neighbouring_pages_of_any_order_are_told_apart(order: int) -> None:
+    size = 1 << order
+    folios = [Folio(pfn, order, on_lru=True, idle=pfn // size % 2 == 0) for pfn in range(1024, 2048, size)]
+    layout = Layout(folios, [PRESENT | pfn for pfn in range(1024, 2048)], [(0, 512), (512, 512)])
+    assert scan(layout)[0] == [len(heads) for heads in layout.accessed()]
+
+
 def test_tail_bits_of_an_idle_page_are_no_access() -> None:
     head = Folio(512, 9, on_lru=True, idle=True)
     layout = Layout([head], [PRESENT | 512 + page for page in range(512)], [(0, 512)])

@@ -219,6 +219,19 @@ def test_first_huge_page_is_taken_whole() -> None:
     ]
 
 
+@pytest.mark.parametrize("order", [0, 1, 4, 8, 9])
+def test_collect_tells_neighbouring_pages_of_any_order_apart(order: int) -> None:
+    size = 1 << order
+    entries = [PRESENT | pfn for pfn in range(1024, 2048)]
+    flags = [0] * 1024 + ([HEAD if order else 0] + [TAIL] * (size - 1)) * (1024 // size)
+    start, pages = columns([(0, 1024)])
+    with word_file(entries) as pagemap_fd, word_file(flags) as flags_fd:
+        steps = collect_all(pagemap_fd, flags_fd, start, pages, one_node(), ABSENT_INDEX, 1024)
+    addresses = [address for step in steps for address in step.addresses.tolist()]
+    assert addresses == [page * PAGE_BYTES for page in range(0, 1024, size)]
+    assert all(step.weight.tolist() == [size] * len(step.weight) for step in steps)
+
+
 def test_collect_ends_after_a_bounded_walk() -> None:
     start, pages = columns([(0, 150000)])
     with word_file(np.zeros(150000, np.uint64)) as fd:

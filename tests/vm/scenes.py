@@ -195,8 +195,13 @@ class Memtierd:
 
     def wait_for(self, text: str) -> str:
         """Return the first line of the log with this text, once it is there."""
-        until(f"log line with {text!r}", lambda: bool(self.lines(text)), say=self.tail)
+        until(f"log line with {text!r}", lambda: self._has_ended or bool(self.lines(text)), say=self.tail)
+        assert self.lines(text), f"memtierd ended without a log line with {text!r}; {self.tail()}"
         return self.lines(text)[0]
+
+    @property
+    def _has_ended(self) -> bool:
+        return self.process.poll() is not None
 
     def tail(self) -> str:
         """Return the end of the log."""

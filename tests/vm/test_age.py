@@ -34,8 +34,8 @@ GRID = "pagesinregion: 64, scanintervalms: 1000, maxcountperregion: 1, regionsup
 @pytest.mark.parametrize(
     ("tracker", "options", "use"),
     [
-        ("softdirty", GRID, ("-brs", "0", "-bws", "8M", "-bwi", "100ms")),
-        ("idlepage", GRID, ("-bws", "0", "-brs", "8M", "-bri", "100ms")),
+        pytest.param("softdirty", GRID, ("-brs", "0", "-bws", "8M", "-bwi", "100ms"), id="softdirty"),
+        pytest.param("idlepage", GRID, ("-bws", "0", "-brs", "8M", "-bri", "100ms"), id="idlepage"),
     ],
 )
 def test_used_and_idle_parts_of_an_array_go_to_their_nodes(

@@ -22,7 +22,7 @@ class Options:
     ranges: tuple[AddressRange, ...] = flag(
         RANGES, "only regions in START (one page), START-END or START+SIZE, hexadecimal; SIZE like 64M", default=()
     )
-    top: int | None = flag(COUNT, "only the N most used regions: by heat, or else by accesses a page")
+    top: int | None = flag(COUNT, "only the N most used regions: by heat, or without heat by accesses")
     f: str = flag(FORMAT, "format (default: txt)", default="txt")
     why: int | None = flag(ADDRESS, "explain the region that holds an address: counts, states, rule, place, changes")
 

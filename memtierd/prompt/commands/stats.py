@@ -38,7 +38,10 @@ def run(context: Context, options: Options) -> None:
     if options.le is not None:
         _print_call(context, options.le, failed=True)
     if not options.t and options.lm is None and options.le is None:
-        context.lines(context.daemon.call(lambda reconciler: summary(reconciler.statistics)) or ["no statistics yet"])
+        context.lines(
+            context.daemon.call(lambda reconciler: summary(reconciler.statistics))
+            or ["no scans and no system calls so far"]
+        )
 
 
 def _print_call(context: Context, pid: int, *, failed: bool) -> None:

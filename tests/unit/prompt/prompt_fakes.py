@@ -1,0 +1,172 @@
+"""A daemon without threads and kernel for the prompt's tests: a real reconciler, and records of what was asked."""
+
+import io
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import attrs
+import numpy as np
+
+from memtierd import policies
+from memtierd.errors import MemtierdError
+from memtierd.linux.roots import Roots
+from memtierd.model import CallReport, MachineFacts, MoveReport, NodeFacts, ProcessFacts, ProcessKey, ProcessScan, Scan
+from memtierd.mover import Mover, MoverParams
+from memtierd.placement.plan import Plan
+from memtierd.policies import PolicyParams
+from memtierd.policies.age import AgeParams
+from memtierd.prompt.session import Session
+from memtierd.reconcile import Reconciler
+
+T = TypeVar("T")
+S = 1_000_000_000
+EPOCH_NS = 1000 * S
+
+KEY = ProcessKey(42, 7)
+BASE = 0x7F0000000000
+REGION_PAGES = 512
+REGION_BYTES = REGION_PAGES * 4096
+
+
+def process_scan(
+    accessed: list[int],
+    at_s: float,
+    key: ProcessKey = KEY,
+    *,
+    name: str = "meme",
+    primed: bool = True,
+    written: list[int] | None = None,
+    on_node: int = 0,
+) -> ProcessScan:
+    """Return a scan of neighbouring regions from BASE on, all of whose pages are on one of two nodes."""
+    count = len(accessed)
+    node_pages = np.zeros((2, count), np.uint32)
+    node_pages[on_node] = REGION_PAGES
+    return ProcessScan(
+        facts=ProcessFacts(key, name, frozenset({0, 1}), 0),
+        started_ns=EPOCH_NS + round(at_s * S),
+        ended_ns=EPOCH_NS + round(at_s * S) + S // 10,
+        start=np.array([BASE + i * REGION_BYTES for i in range(count)], np.uint64),
+        pages=np.full(count, REGION_PAGES, np.uint32),
+        accessed_pages=np.array(accessed, np.uint32),
+        written_pages=np.array(written or [0] * count, np.uint32),
+        primed=np.full(count, primed, np.bool_),
+        swapped_pages=np.zeros(count, np.uint32),
+        node_pages=node_pages,
+    )
+
+
+def scan(*processes: ProcessScan) -> Scan:
+    """Return a round over these processes."""
+    return Scan("softdirty", processes[0].started_ns, processes[-1].ended_ns, processes)
+
+
+class FakeDaemon:
+    """Has everything that the prompt needs; one thread does it all."""
+
+    def __init__(self, params: PolicyParams | None = None, *, swap_total_pages: int = 0) -> None:
+        self.reconciler = Reconciler(policies.build(params or AgeParams()), (0, 1), EPOCH_NS)
+        self.roots = Roots()
+        self.dry_run = False
+        self.mover = StillMover()
+        self.swap_total_pages = swap_total_pages
+        self.tracker_name: str | None = None
+        self.tracker_params: Any = None
+        self.tracker_running = False
+        self.tracker_why = ""
+        self.policy_name: str | None = None
+        self.policy_params: PolicyParams | None = None
+        self.policy_running = False
+        self.asked: list[Any] = []
+        """What was asked for, in order."""
+
+    def machine(self) -> MachineFacts:
+        nodes = tuple(NodeFacts(node, 1 << 20, 1 << 19, True, {0: 10, 1: 20}) for node in (0, 1))
+        return MachineFacts(nodes, self.swap_total_pages, self.swap_total_pages)
+
+    def call(self, function: Callable[[Reconciler], T], timeout_s: float = 10) -> T:
+        return function(self.reconciler)
+
+    def tick_now(self) -> Plan:
+        return self.reconciler.decide(EPOCH_NS + 100 * S, self.machine())
+
+    def create_tracker(self, name: str) -> None:
+        if name == "bogus":
+            raise MemtierdError("invalid tracker name 'bogus'")
+        self.tracker_name = name
+
+    def configure_tracker(self, params: Any) -> None:
+        self.tracker_params = params
+
+    def start_tracker(self, pids: list[int]) -> None:
+        if self.tracker_running:
+            raise MemtierdError("it runs already")
+        self.tracker_running = True
+        self.asked.append(("start_tracker", pids))
+
+    def stop_tracker(self) -> None:
+        self.tracker_running = False
+        self.asked.append(("stop_tracker",))
+
+    def reset_counters(self) -> None:
+        self.reconciler.reset_counters()
+
+    def create_policy(self, name: str) -> None:
+        self.policy_name = name
+
+    def configure_policy(self, params: PolicyParams) -> None:
+        self.policy_params = params
+
+    def start_policy(self) -> None:
+        self.policy_running = True
+
+    def stop_policy(self) -> None:
+        self.policy_running = False
+
+
+class StillMover(Mover):
+    """A mover whose thread is never started; it keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.reports: list[MoveReport | CallReport] = []
+        unused: Any = None
+        super().__init__(MoverParams(), unused, lambda: 0, self.reports.append, self.reports.append)
+        self.started = False
+
+    def start(self) -> None:
+        self.started = True
+
+
+@attrs.define
+class Prompt:
+    """A session with what it printed."""
+
+    daemon: FakeDaemon
+    out: io.StringIO = attrs.field(factory=io.StringIO)
+    err: io.StringIO = attrs.field(factory=io.StringIO)
+    session: Session = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.session = Session(self.daemon, self.out, self.err)
+
+    def run(self, line: str) -> tuple[int, str, str]:
+        """Return status, output and error output of one line."""
+        for stream in (self.out, self.err):
+            stream.seek(0)
+            stream.truncate()
+        status = self.session.run_line(line)
+        return status, self.out.getvalue(), self.err.getvalue()
+
+    def good(self, line: str) -> str:
+        """Return the output of a line that must succeed silently."""
+        status, out, err = self.run(line)
+        assert (status, err) == (0, "")
+        return out
+
+    def bad(self, line: str, status: int = 1) -> str:
+        """Return the one line that a failing command says."""
+        found, _, err = self.run(line)
+        assert found == status, err
+        assert err.count("\n") == 1
+        assert err.endswith("\n")
+        return err.rstrip("\n")
