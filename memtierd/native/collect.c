@@ -34,7 +34,7 @@ static uint32_t run_length(const struct chunk *chunk, uint32_t first, unsigned b
 	while (pfn != 0 && first + length < chunk->count) {
 		uint64_t entry = chunk->entries[first + length], next = pfn + length;
 
-		if (!(entry & PM_PRESENT) || (entry & PM_PFN_MASK) != next)
+		if (!is_anonymous(entry) || (entry & PM_PFN_MASK) != next)
 			break;
 		if (next % HUGE_PAGES == 0 || next >> block_shift != pfn >> block_shift)
 			break;
@@ -104,7 +104,7 @@ static int64_t gather(struct collect *collect, const struct chunk *chunk)
 		uint64_t entry = chunk->entries[i];
 		int node = node_of_pfn(collect->map, entry & PM_PFN_MASK);
 
-		if (!(entry & PM_PRESENT)) {
+		if (!is_anonymous(entry)) {
 			collect->not_present[chunk->region]++;
 			i++;
 		} else if (node == collect->target_index) {

@@ -25,7 +25,7 @@ class Collected:
     already_there: U64
     """One entry a range: pages on the target node; for swap, pages swapped out."""
     not_present: U64
-    """One entry a range: pages not in memory; for swap, pages neither in memory nor swapped out."""
+    """One entry a range: pages not in memory, or of a file; for swap, pages neither in memory nor swapped out."""
     present: U64
     """One entry a range: pages in memory, those already there and those gathered included."""
     range_index: int

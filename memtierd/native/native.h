@@ -16,6 +16,8 @@
 /* /proc/PID/pagemap, Documentation/admin-guide/mm/pagemap.rst */
 #define PM_PFN_MASK ((UINT64_C(1) << 55) - 1)
 #define PM_SOFT_DIRTY (UINT64_C(1) << 55)
+#define PM_EXCLUSIVE (UINT64_C(1) << 56) /* mapped by this process alone */
+#define PM_FILE (UINT64_C(1) << 61)      /* of a file, or shared memory */
 #define PM_SWAPPED (UINT64_C(1) << 62)
 #define PM_PRESENT (UINT64_C(1) << 63)
 
@@ -44,6 +46,20 @@ static inline unsigned page_shift(void)
 static inline bool stopped(const int32_t *stop)
 {
 	return __atomic_load_n(stop, __ATOMIC_RELAXED) != 0;
+}
+
+/* Private memory: neither the page cache behind a private file mapping, nor shared memory. */
+static inline bool is_anonymous(uint64_t entry)
+{
+	return (entry & (PM_PRESENT | PM_FILE)) == PM_PRESENT;
+}
+
+/* What move_pages without MPOL_MF_MOVE_ALL can move: pages shared after a fork are not, nor is the zero page, which is
+ * never exclusive (fs/proc/task_mmu.c: vm_normal_page() has no page for it).
+ */
+static inline bool is_movable(uint64_t entry)
+{
+	return is_anonymous(entry) && (entry & PM_EXCLUSIVE);
 }
 
 /* Return the row of `node_pages` of a PFN; -1 when its node is unknown or the PFN is hidden (0: no CAP_SYS_ADMIN). */

@@ -26,7 +26,7 @@ void count_nodes(const struct chunk *chunk, const struct node_map *map, uint64_t
 	for (uint32_t i = 0; i < chunk->count; i++) {
 		uint64_t entry = chunk->entries[i], pfn = entry & PM_PFN_MASK;
 
-		if (!(entry & PM_PRESENT) || pfn == 0)
+		if (!is_movable(entry) || pfn == 0)
 			continue;
 		if (pfn >> map->block_shift != block) {
 			int node = node_of_pfn(map, pfn);

@@ -40,7 +40,7 @@ def _outcome_names() -> tuple[str, ...]:
 
 
 OUTCOME_NAMES = _outcome_names()
-"""Names of the codes in the table's column `outcome`: of how the last move ended, or of what keeps one from starting."""
+"""Names of the codes in the table's column `outcome`: how the last move ended, or what keeps one from starting."""
 
 
 @attrs.frozen

@@ -13,9 +13,24 @@ from memtierd.native import NodeMap
 
 PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 PRESENT = 1 << 63
+FILE = 1 << 61
+EXCLUSIVE = 1 << 56
+MOVABLE = PRESENT | EXCLUSIVE
 SWAPPED = 1 << 62
 SOFT_DIRTY = 1 << 55
 PFN_MASK = SOFT_DIRTY - 1
+
+
+def is_anonymous(entry: int) -> bool:
+    """Return whether a pagemap entry is of private memory that is present."""
+    return entry & (PRESENT | FILE) == PRESENT
+
+
+def is_movable(entry: int) -> bool:
+    """Return whether a pagemap entry is of a page that this process alone maps."""
+    return is_anonymous(entry) and bool(entry & EXCLUSIVE)
+
+
 LRU = 1 << 5
 HEAD = 1 << 15
 TAIL = 1 << 16

@@ -15,8 +15,10 @@ from memtierd import native
 from memtierd.native import NodeMap
 from tests.native.child import Child
 from tests.native.layouts import (
+    FILE,
     HEAD,
     LRU,
+    MOVABLE,
     PAGE_BYTES,
     PFN_MASK,
     PRESENT,
@@ -27,6 +29,7 @@ from tests.native.layouts import (
     counts,
     errno_of,
     index_of,
+    is_movable,
     one_node,
     stop_flag,
     word_file,
@@ -116,7 +119,8 @@ def layouts(draw: st.DrawFn) -> Layout:
             folio = draw(st.sampled_from(folios))
             first = draw(st.integers(0, (1 << folio.order) - 1))
             last = draw(st.integers(first, (1 << folio.order) - 1))
-            entries += [PRESENT | folio.pfn + page for page in range(first, last + 1)]
+            flags = draw(st.sampled_from([PRESENT, MOVABLE, MOVABLE | FILE]))
+            entries += [flags | folio.pfn + page for page in range(first, last + 1)]
         else:
             entries += {
                 "hole": [0] * 70,
@@ -148,7 +152,7 @@ def scan(layout: Layout, max_count: int = 0, node_map: NodeMap | None = None) ->
     for region, (first, length) in enumerate(layout.regions):
         entries = layout.entries[first : first + length]
         assert swapped[region] == sum(bool(entry & SWAPPED) for entry in entries)
-        indices = [index_of(places, entry & PFN_MASK) for entry in entries if entry & PRESENT]
+        indices = [index_of(places, entry & PFN_MASK) for entry in entries if is_movable(entry)]
         assert nodes[:, region].tolist() == [indices.count(0), indices.count(1)]
     return accessed.tolist(), bitmap
 

@@ -15,6 +15,7 @@ from memtierd.model import OUTCOMES, Outcome
 from memtierd.native import NOT_ATTEMPTED, Collected, NodeMap
 from tests.native.child import Child
 from tests.native.layouts import (
+    FILE,
     HEAD,
     PAGE_BYTES,
     PFN_MASK,
@@ -25,6 +26,7 @@ from tests.native.layouts import (
     columns,
     errno_of,
     index_of,
+    is_anonymous,
     one_node,
     stop_flag,
     word_file,
@@ -259,14 +261,14 @@ def test_collect_behind_the_end_finds_nothing() -> None:
 def memories(draw: st.DrawFn) -> tuple[list[int], list[int], Regions]:
     """Pagemap and kpageflags of less than a window (512 pages), and ranges in any order."""
     flags, entries = [0], [0] * 2
-    for kind, order in draw(st.lists(st.tuples(st.sampled_from("fffphsz"), st.integers(0, 4)), max_size=28)):
+    for kind, order in draw(st.lists(st.tuples(st.sampled_from("fffphszc"), st.integers(0, 4)), max_size=28)):
         pages = 1 << order
         if kind in "fp":  # a compound page, whole or without its first pages
             skipped = draw(st.integers(0, pages - 1)) if kind == "p" else 0
             entries += [PRESENT | len(flags) + page for page in range(skipped, pages)]
             flags += [HEAD] + [TAIL] * (pages - 1) if order else [0]
         else:
-            entries += {"h": [0] * 3, "s": [SWAPPED | 3], "z": [PRESENT]}[kind]
+            entries += {"h": [0] * 3, "s": [SWAPPED | 3], "z": [PRESENT], "c": [PRESENT | FILE | 7]}[kind]
     cuts = sorted(draw(st.lists(st.integers(0, len(entries)), min_size=2, max_size=8)))
     ranges = [(low, high - low) for low, high in itertools.pairwise(cuts)]
     return entries, flags, draw(st.permutations(ranges))
@@ -280,7 +282,7 @@ def twin_groups(
     for owner, (first, pages) in enumerate(ranges):
         for page in range(first, first + pages):
             pfn = entries[page] & PFN_MASK
-            if not entries[page] & PRESENT or index_of(node_map, pfn) == target_index:
+            if not is_anonymous(entries[page]) or index_of(node_map, pfn) == target_index:
                 continue
             last = groups[-1] if groups else (0, -1, 0)
             continues = last[1] == owner and sum(last[::2]) == page and entries[page - 1] == entries[page] - 1
@@ -303,13 +305,14 @@ def test_any_memory(memory: tuple[list[int], list[int], Regions], target_index: 
     slices = [entries[first : first + length] for first, length in ranges]
     present = [sum(bool(entry & PRESENT) for entry in piece) for piece in slices]
     swapped = [sum(bool(entry & SWAPPED) for entry in piece) for piece in slices]
+    anonymous = [sum(is_anonymous(entry) for entry in piece) for piece in slices]
     there = [
-        sum(bool(entry & PRESENT) and index_of(node_map, entry & PFN_MASK) == target_index for entry in piece)
+        sum(is_anonymous(entry) and index_of(node_map, entry & PFN_MASK) == target_index for entry in piece)
         for piece in slices
     ]
     missing = [len(piece) - count for piece, count in zip(slices, present, strict=True)]
     zeros = np.zeros(len(ranges), np.uint64)
-    assert sum((step.present for step in steps), zeros).tolist() == present
+    assert sum((step.present for step in steps), zeros).tolist() == (present if target_index < 0 else anonymous)
     groups = [
         group
         for step in steps
@@ -325,5 +328,6 @@ def test_any_memory(memory: tuple[list[int], list[int], Regions], target_index: 
     else:
         assert groups == twin_groups(entries, flags, ranges, node_map, target_index)
         assert sum((step.already_there for step in steps), zeros).tolist() == there
-        assert sum((step.not_present for step in steps), zeros).tolist() == missing
+        elsewhere = [len(piece) - count for piece, count in zip(slices, anonymous, strict=True)]
+        assert sum((step.not_present for step in steps), zeros).tolist() == elsewhere
         assert all(len(step.addresses) == 1 or step.weight.sum() <= max_pages for step in steps)

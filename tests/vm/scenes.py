@@ -6,6 +6,7 @@ Where pages are is read from the kernel without any code of memtierd: with move_
 from __future__ import annotations
 
 import ctypes
+import json
 import mmap
 import os
 import re
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -41,11 +43,11 @@ _PM_SWAP = np.uint64(1 << 62)  # Documentation/admin-guide/mm/pagemap.rst
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def until(what: str, condition: Callable[[], bool], patience_s: float = PATIENCE_S, say: Callable[[], object] = str):
+def until(what: str, condition: Callable[[], bool], say: Callable[[], object] = str) -> None:
     """Poll until the condition is true; else fail with what was waited for and what `say` returns."""
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < deadline, f"not within {patience_s:g} s: {what}; {say()}"
+        assert time.monotonic() < deadline, f"not within {PATIENCE_S:g} s: {what}; {say()}"
         time.sleep(0.2)
 
 
@@ -195,7 +197,7 @@ class Memtierd:
 
     def wait_for(self, text: str) -> str:
         """Return the first line of the log with this text, once it is there."""
-        until(f"log line with {text!r}", lambda: self._has_ended or bool(self.lines(text)), say=self.tail)
+        until(f"log line with {text!r}", lambda: self._has_ended or bool(self.lines(text)), self.tail)
         assert self.lines(text), f"memtierd ended without a log line with {text!r}; {self.tail()}"
         return self.lines(text)[0]
 
@@ -219,6 +221,20 @@ class Memtierd:
                 return "".join(answer)
             answer.append(line)
         raise AssertionError(f"memtierd ended before it answered {command!r}; {self.tail()}")
+
+    def table(self, name: str) -> list[dict[str, Any]]:
+        """Return a table of its statistics."""
+        rows: list[dict[str, Any]] = json.loads(self.ask(f"stats -t {name} -f json"))[name]
+        return rows
+
+    def let_pass(self, count: int, event: str) -> None:
+        """Wait until so many more events of a name, such as "policy.age.tick", have happened."""
+
+        def happened() -> int:
+            return sum(int(row["count"]) for row in self.table("events") if row["name"] == event)
+
+        first = happened()
+        until(f"{count} more of {event}", lambda: happened() >= first + count, self.tail)
 
     def terminate(self, patience_s: float = PATIENCE_S) -> int:
         """Send SIGTERM and return the exit status."""
