@@ -37,9 +37,9 @@ class AgePolicy:
         self.places, self.place_of_state = places_of_states(
             self.activity,
             {
-                "idle": params.idle_numas,
-                "active": params.active_numas,
-                "cold": (SWAP_NODE,),
+                "idle": params.idle_numas if params.idle_duration_ms else (),
+                "active": params.active_numas if params.active_duration_ms else (),
+                "cold": (SWAP_NODE,) if params.swap_out_ms else (),
             },
         )
 

@@ -1,6 +1,7 @@
 """What a command is: one declaration that parses its arguments, explains them, and can be listed."""
 
 import difflib
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
 _FLAG_KEY = "memtierd.prompt.flag"
 _HELP_FLAGS = ("h", "help")
-_HELP_COLUMN = 26
+_HELP_COLUMN = 28
+_HELP_WIDTH = 100
 
 
 class UsageError(CommandError):
@@ -97,9 +99,9 @@ class Command:
         """Return the help text, with a newline at the end."""
         lines = [f"{self.name}: {self.help}"]
         for one in self.flags:
-            left = f"  {_spelling(one)}"
-            gap = " " * max(2, _HELP_COLUMN - len(left))
-            lines.append(f"{left}{gap}{one.help}")
+            first = f"  {_spelling(one)}".ljust(_HELP_COLUMN - 1) + " "
+            text = first + one.help
+            lines += textwrap.wrap(text, _HELP_WIDTH, subsequent_indent=" " * _HELP_COLUMN, break_on_hyphens=False)
         return "\n".join(lines) + "\n"
 
 

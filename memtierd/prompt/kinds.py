@@ -62,23 +62,26 @@ def parse_address(text: str) -> int:
 
 
 def parse_range(text: str) -> AddressRange:
-    """Return the range START (one page), START-END or START+SIZE; addresses are hexadecimal, START is rounded down.
+    """Return the range START (one page), START-END or START+SIZE; addresses are hexadecimal.
 
-    The length is rounded down to whole pages, reversed ends are swapped.  Raises ValueError with a sentence.
+    Both ends are rounded down to whole pages, reversed ones are swapped.  Raises ValueError with a sentence.
     """
     found = _RANGE.fullmatch(text.strip())
     if not found:
         raise ValueError(
             f"invalid address range {text!r}, expected START, START-END or START+SIZE, such as 7f00000000+64M"
         )
-    start, length = int(found[1], 16), PAGE_BYTES
+    start = int(found[1], 16)
+    end = start + PAGE_BYTES
     if found[2]:
         start, end = sorted((start, int(found[2], 16)))
-        length = end - start
     elif found[3]:
-        length = parse_size(found[3])
-    first = start // PAGE_BYTES * PAGE_BYTES
-    return AddressRange(first, min(first + length // PAGE_BYTES * PAGE_BYTES, _LAST_ADDRESS))
+        end = start + parse_size(found[3])
+    return AddressRange(*(min(_page_start(address), _LAST_ADDRESS) for address in (start, end)))
+
+
+def _page_start(address: int) -> int:
+    return address // PAGE_BYTES * PAGE_BYTES
 
 
 def _duration_s(text: str) -> float:

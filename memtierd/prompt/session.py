@@ -47,6 +47,7 @@ class Session:
 
     def run_line(self, text: str) -> int:
         """Run one command line and return its status: 0 done, 1 failed, 2 wrong usage, 70 a bug, 130 interrupted."""
+        self._name = "memtierd"
         try:
             line = parse_line(text)
             if not line.words and line.shell is None:
@@ -72,6 +73,7 @@ class Session:
 
     def run_file(self, path: str) -> int:
         """Run the lines of a file like `run_text`; a file that can't be read is a failure."""
+        self._name = "memtierd"
         try:
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
                 text = file.read()
@@ -120,7 +122,6 @@ class Session:
                 return
 
     def _run(self, line: Line) -> int:
-        self._name = "memtierd"
         command, arguments = _resolve(line.words)
         if command is not None:
             self._name = command.name
