@@ -49,7 +49,7 @@ $(VENV)/.dev: $(VENV)/.runtime
 
 bin/memtierd: $(VENV)/.runtime
 	@mkdir -p bin
-	@printf '#!/bin/sh\nexec "%s/$(VENV)/bin/python" -m memtierd "$$@"\n' "$(CURDIR)" > $@
+	@printf '#!/bin/sh\nexec "%s/$(VENV)/bin/memtierd" "$$@"\n' "$(CURDIR)" > $@
 	@chmod +x $@
 
 bin/meme: $(MEME_SOURCES)

@@ -59,22 +59,30 @@ if [ -n "$dry_run" ]; then
 fi
 sed 's/^/    /' "$work/demo.yaml"
 
+# Of each array the largest region, or three: on most kernels a region is a part of an array, with the referenced tracker all of it.
+mapfile -t arrays < <(sed -n 's/.*array: \([0-9a-f-]*\) .*/\1/p' "$work/meme.log")
+look() {
+    echo "# the busy array, then the idle one"
+    echo "regions -pid $meme_pid -ranges ${arrays[0]} -top 3"
+    echo "regions -pid $meme_pid -ranges ${arrays[1]} -top 3"
+}
 commands() {
     sleep 5
-    echo "regions -pid $meme_pid -top 8"
+    look
     sleep 6
-    echo "regions -pid $meme_pid -top 8"
+    look
     echo "plan -pid $meme_pid"
     sleep 4
     echo "# the process is stopped now: all of its memory falls idle"
     kill -STOP "$meme_pid"
     sleep 12
-    echo "regions -pid $meme_pid -top 8"
+    look
     echo "plan -pid $meme_pid"
     echo "# and it goes on"
     kill -CONT "$meme_pid"
     sleep 12
-    echo "regions -pid $meme_pid -top 8"
+    look
+    echo "regions -why ${arrays[0]%-*}"
     echo "policy -dump accessed 0,4s,8s,30s,0"
     echo stats
 }

@@ -42,7 +42,6 @@ class AgePolicy:
                 "cold": (SWAP_NODE,) if params.swap_out_ms else (),
             },
         )
-
         self.turn_of_state = np.arange(len(self.activity.declaration.states), dtype=np.uint8)
         """Promotions, of active regions, come before the demotions of idle and cold ones."""
 

@@ -1,6 +1,5 @@
 """What a command gets to work with: the daemon, where to write, and what earlier commands left."""
 
-import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
@@ -138,7 +137,8 @@ class Context:
     memory: Memory
     report: Callable[[str], None]
     """Tells of a problem on the error output."""
-    clock_ns: Callable[[], int] = time.monotonic_ns
+    clock_ns: Callable[[], int]
+    """Monotonic time, as the daemon's clock gives it."""
     status: int = 0
 
     def line(self, text: str = "") -> None:

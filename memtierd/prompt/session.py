@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable
 from io import TextIOWrapper
 from typing import TextIO
@@ -33,11 +34,19 @@ class Session:
     Results go to `out`, problems to `err`.  No exception of a command gets out of a session.
     """
 
-    def __init__(self, daemon: DaemonPort, out: TextIO, err: TextIO, echo: bool = False) -> None:
+    def __init__(
+        self,
+        daemon: DaemonPort,
+        out: TextIO,
+        err: TextIO,
+        echo: bool = False,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         self._daemon = daemon
         self._out = out
         self._err = err
         self._echo = echo
+        self._clock_ns = clock_ns
         self._memory = Memory()
         self._output_gone = False
         self._name = "memtierd"
@@ -144,7 +153,7 @@ class Session:
         if options is None:
             out.write(command.usage())
             return OK
-        context = Context(self._daemon, out, self._memory, self._report)
+        context = Context(self._daemon, out, self._memory, self._report, self._clock_ns)
         try:
             command.run(context, options)
         except UsageError:

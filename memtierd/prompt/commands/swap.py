@@ -13,7 +13,7 @@ from memtierd.linux.cgroup import pids_below
 from memtierd.linux.pidfd import open_pidfd
 from memtierd.linux.proc import process_key
 from memtierd.linux.proc_mem import opened, read_through
-from memtierd.model import SWAP_NODE, U64, AddressRange, ProcessKey
+from memtierd.model import SWAP_NODE, AddressRange, CallReport, ProcessKey
 from memtierd.mover import Batch
 from memtierd.prompt.context import Context
 from memtierd.prompt.grammar import Command, UsageError, flag
@@ -146,9 +146,8 @@ def _swap_out(context: Context, options: Options, key: ProcessKey, ranges: Range
         return
     pidfd = open_pidfd(key, context.daemon.roots)
     try:
-        with kernel_errors(f"swap out pages of pid {key.pid}"):
-            for starts, lengths in calls(ranges):
-                native.page_out(pidfd, starts, lengths)
+        for part in calls(ranges):
+            _page_out(context, key, part, pidfd, pagemap_fd)
     finally:
         os.close(pidfd)
     after = swap_use(pagemap_fd, ranges)
@@ -158,29 +157,57 @@ def _swap_out(context: Context, options: Options, key: ProcessKey, ranges: Range
         context.fail(f"swap out pages of pid {key.pid}: the kernel swapped out none; {_why_none(context)}")
 
 
+def _page_out(context: Context, key: ProcessKey, part: Ranges, pidfd: int, pagemap_fd: int) -> None:
+    """Make one system call, and let the statistics know what really came of it."""
+    before = swap_use(pagemap_fd, part)
+    if not before.present_pages:
+        return
+    returned, errnos = 0, dict[int, int]()
+    with kernel_errors(f"swap out pages of pid {key.pid}"):
+        try:
+            returned = native.page_out(pidfd, part.start, part.end - part.start)
+        except OSError as error:
+            returned, errnos = -(error.errno or 0), {error.errno or 0: before.present_pages}
+            raise
+        finally:
+            swapped = max(0, swap_use(pagemap_fd, part).swapped_pages - before.swapped_pages)
+            report = CallReport(
+                key=key,
+                call="process_madvise",
+                target=SWAP_NODE,
+                requested_pages=before.present_pages,
+                done_pages=swapped,
+                first_address=int(part.start[0]),
+                returned=returned,
+                errnos=errnos,
+                at_ns=context.clock_ns(),
+            )
+            context.daemon.call(lambda reconciler: reconciler.statistics.call(report))
+
+
 def _why_none(context: Context) -> str:
     if not context.daemon.machine().swap_free_pages:
         return "the swap space is full"
     return "they may be locked, shared with other processes or in use"
 
 
-def calls(ranges: Ranges) -> Iterator[tuple[U64, U64]]:
-    """Yield starts and lengths in bytes for one process_madvise call each."""
+def calls(ranges: Ranges) -> Iterator[Ranges]:
+    """Yield the ranges for one process_madvise call each."""
     starts: list[int] = []
-    lengths: list[int] = []
+    ends: list[int] = []
     room_bytes = _CALL_BYTES
     for start, end in zip(ranges.start.tolist(), ranges.end.tolist(), strict=True):
         at = start
         while at < end:
             if len(starts) == _CALL_RANGES or not room_bytes:
-                yield np.array(starts, np.uint64), np.array(lengths, np.uint64)
-                starts, lengths, room_bytes = [], [], _CALL_BYTES
+                yield Ranges(np.array(starts, np.uint64), np.array(ends, np.uint64))
+                starts, ends, room_bytes = [], [], _CALL_BYTES
             length = min(end - at, room_bytes)
             starts.append(at)
-            lengths.append(length)
             at, room_bytes = at + length, room_bytes - length
+            ends.append(at)
     if starts:
-        yield np.array(starts, np.uint64), np.array(lengths, np.uint64)
+        yield Ranges(np.array(starts, np.uint64), np.array(ends, np.uint64))
 
 
 def _status_line(pid: int, use: SwapUse) -> str:

@@ -39,7 +39,7 @@ def test_what_is_no_limit(text: str) -> None:
 
 def test_a_node_takes_what_is_free_beyond_the_reserve() -> None:
     machine = machine_of((1000, 500, 20, 0), total_pages=1000, swap=(77, 33))
-    assert room_pages(machine, 2, {}, {}) == {0: 980, 1: 480, 2: 0, 3: -20, SWAP_NODE: 33}
+    assert room_pages(machine, 2, {}, {}) == {0: 980, 1: 480, 2: 0, 3: 0, SWAP_NODE: 33}
     assert room_pages(machine, 0, {}, {})[3] == 0
     assert room_pages(machine, 100, {}, {})[0] == 0
 
@@ -49,7 +49,7 @@ def test_a_limit_leaves_what_is_not_tracked_there_yet() -> None:
     limits = {0: "30%", 1: "90%", 2: "100%", 7: "10%"}
     tracked = {0: 100, 1: 899, 2: 0, 3: 5}
     assert room_pages(machine, 0, limits, tracked) == {0: 200, 1: 1, 2: 20, 3: 1000, SWAP_NODE: 1 << 20}
-    assert room_pages(machine, 0, {0: f"{50 * PAGE_BYTES}"}, tracked)[0] == -50
+    assert room_pages(machine, 0, {0: f"{50 * PAGE_BYTES}"}, tracked)[0] == 0
 
 
 def test_a_limit_is_for_its_node_whatever_the_numbers_of_the_nodes_are() -> None:

@@ -26,7 +26,7 @@ def history_of(idle_ms: int | None, active_ms: int | None, *, judged: bool = Tru
 
 def event_of(policy: AgePolicy, history: History) -> str:
     """Return the name of the event of the one region."""
-    (code,) = policy.events(history).tolist()
+    code = int(policy.events(history)[0])
     return policy.activity.declaration.events[code]
 
 
@@ -118,8 +118,14 @@ def test_without_nodes_a_state_may_be_anywhere() -> None:
 
 
 def test_equal_nodes_are_one_place() -> None:
-    policy = AgePolicy(AgeParams(idle_numas=(1,), active_numas=(1,)))
+    policy = AgePolicy(
+        AgeParams(idle_numas=(1,), idle_duration_ms=1, active_numas=(1,), active_duration_ms=1, swap_out_ms=1)
+    )
     assert [place.nodes for place in policy.places] == [(), (1,), (SWAP_NODE,)]
+
+
+def test_a_state_whose_duration_is_off_has_no_place() -> None:
+    assert AgePolicy(AgeParams(idle_numas=(1,), active_numas=(1,))).places == (ANYWHERE_PLACE,)
 
 
 def test_measure_is_seconds_of_use_for_active_regions_and_seconds_without_use_for_others() -> None:
@@ -138,10 +144,7 @@ def test_measure_is_seconds_of_use_for_active_regions_and_seconds_without_use_fo
 
 
 def test_promotions_come_before_demotions() -> None:
-    turns = {
-        state: turn
-        for state, turn in zip(ALL.activity.declaration.states, ALL.turn_of_state.tolist(), strict=True)
-    }
+    turns = dict(zip(ALL.activity.declaration.states, ALL.turn_of_state.tolist(), strict=True))
     assert turns["active"] < turns["idle"] < turns["cold"]
 
 

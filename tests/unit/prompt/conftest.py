@@ -1,7 +1,8 @@
 """Fixtures of the prompt's tests."""
 
 import pytest
-from prompt_fakes import FakeDaemon, Prompt
+
+from tests.unit.prompt.prompt_fakes import FakeDaemon, Prompt
 
 
 @pytest.fixture

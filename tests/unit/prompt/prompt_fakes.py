@@ -144,10 +144,11 @@ class Prompt:
     daemon: FakeDaemon
     out: io.StringIO = attrs.field(factory=io.StringIO)
     err: io.StringIO = attrs.field(factory=io.StringIO)
+    now_s: int = 0
     session: Session = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.session = Session(self.daemon, self.out, self.err)
+        self.session = Session(self.daemon, self.out, self.err, clock_ns=lambda: EPOCH_NS + self.now_s * S)
 
     def run(self, line: str) -> tuple[int, str, str]:
         """Return status, output and error output of one line."""

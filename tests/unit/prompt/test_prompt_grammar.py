@@ -89,12 +89,12 @@ def test_errors(words: list[str], said: str) -> None:
 def test_usage_lists_the_flags_in_the_order_of_their_actions() -> None:
     assert COMMAND.usage() == (
         "thing: do things\n"
-        "  -pids PID[,PID...]      some processes\n"
-        "  -in                     swap in\n"
-        "  -page-count N           a number\n"
-        "  -text JSON              a text\n"
-        "  -f txt|csv|json         a format\n"
-        "  -dump ARGS              the rest\n"
+        "  -pids PID[,PID...]        some processes\n"
+        "  -in                       swap in\n"
+        "  -page-count N             a number\n"
+        "  -text JSON                a text\n"
+        "  -f txt|csv|json           a format\n"
+        "  -dump ARGS                the rest\n"
     )
 
 

@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from prompt_fakes import BASE, EPOCH_NS, KEY, REGION_BYTES, FakeDaemon, Prompt, S, process_scan, scan
 
 from memtierd import policies
 from memtierd.model import MoveReport, Outcome, ProcessKey
@@ -14,6 +13,7 @@ from memtierd.policies.age import AgeParams
 from memtierd.policies.heat import HeatmapParams, HeatParams
 from memtierd.prompt.context import Context, Memory
 from memtierd.prompt.region_why import why
+from tests.unit.prompt.prompt_fakes import BASE, EPOCH_NS, KEY, REGION_BYTES, FakeDaemon, Prompt, S, process_scan, scan
 
 OTHER = ProcessKey(43, 9)
 AGE = AgeParams(idle_duration_ms=5000, idle_numas=(1,), active_duration_ms=8000, active_numas=(0,))
@@ -201,6 +201,6 @@ def test_plan_now_decides_at_once(daemon: FakeDaemon, prompt: Prompt) -> None:
 
 def test_names_of_processes_stay_on_their_line(daemon: FakeDaemon) -> None:
     out = io.StringIO()
-    context = Context(daemon, out, Memory(), lambda _: None)
+    context = Context(daemon, out, Memory(), lambda _: None, lambda: EPOCH_NS)
     context.lines(why(daemon.reconciler, BASE, 43, EPOCH_NS + 13 * S)[:1])
     assert out.getvalue() == "region 7f0000000000-7f0000200000 (512 pages, 2 MB) of pid 43 (a\\nb)\n"

@@ -2,17 +2,18 @@
 
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prompt_fakes import FakeDaemon, Prompt
 
 from memtierd.prompt import session as session_module
 from memtierd.prompt.commands import COMMANDS
 from memtierd.prompt.grammar import Command
 from memtierd.prompt.session import Session
 from memtierd.prompt.terminal import history_path
+from tests.unit.prompt.prompt_fakes import FakeDaemon, Prompt
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,7 @@ def test_a_terminal_gets_a_prompt_and_interrupts_and_end_are_handled(
         def isatty(self) -> bool:
             return True
 
-    typed = iter(["nop | echo 1", KeyboardInterrupt(), "bogus", EOFError()])
+    typed: Iterator[str | BaseException] = iter(["nop | echo 1", KeyboardInterrupt(), "bogus", EOFError()])
     prompts: list[str] = []
 
     def type_in(prompt: str) -> str:

@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from prompt_fakes import BASE, EPOCH_NS, KEY, FakeDaemon, Prompt, S, process_scan, scan
 
 from memtierd.model import CallReport, MoveReport, Outcome
 from memtierd.prompt.stats_summary import summary
 from memtierd.prompt.stats_tables import TABLES
 from memtierd.statistics import MoveCounts, ScanCounts, Statistics
+from tests.unit.prompt.prompt_fakes import BASE, EPOCH_NS, KEY, FakeDaemon, Prompt, S, process_scan, scan
 
 GIB_PAGES = 1 << 18
 

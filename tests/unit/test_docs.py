@@ -1,0 +1,41 @@
+"""The README keeps up with what there is: flags, commands, parameters, files."""
+
+import re
+from pathlib import Path
+
+import attrs
+import pytest
+
+from memtierd.cli import COMMAND_LINE
+from memtierd.config import REGISTRIES
+from memtierd.prompt.commands import COMMANDS
+
+README = Path("README.md").read_text(encoding="utf-8")
+DEPRECATED = {"skip_page_prob", "pagemap_readahead", "kpageflags_readahead", "bitmap_readahead", "track_referenced"}
+
+
+def test_every_flag_is_in_the_readme_and_no_other() -> None:
+    table = README.split("| flag | what it does |")[1].split("\n\n")[0]
+    documented = set(re.findall(r"`-([a-z-]+)", table))
+    assert documented == {flag.name for flag in COMMAND_LINE.flags} | {"h"}
+
+
+def test_every_command_is_in_the_readme() -> None:
+    table = README.split("| command | what it does |")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| `([a-z]+)`", table, re.MULTILINE)) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("kind", ["policy", "tracker", "pidwatcher"])
+def test_every_parameter_of_a_named_part_is_in_the_readme(kind: str) -> None:
+    registry = REGISTRIES[kind]
+    assert isinstance(registry, dict)
+    for name, params in registry.items():
+        assert f"`{name}`" in README or f"### {name}" in README
+        for field in attrs.fields(params):
+            key = field.name.rstrip("_").replace("_", "")
+            assert field.name in DEPRECATED or f"`{key}`" in README, f"{kind} {name}: {key} is not in the README"
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("http") or Path(target).exists(), target
