@@ -302,9 +302,8 @@ class Reconciler:
         if now_ms < REBASE_AT_MS:
             return
         shift_ms = now_ms - KEEP_MS
-        self.table.shift_times(shift_ms)
-        self.processes.shift_times(shift_ms)
-        self.journal.shift_times(shift_ms)
+        for times in (self.table, self.processes, self.journal):
+            times.shift_times(min(shift_ms, MOST))
         self._epoch_ns += shift_ms * 1_000_000
 
 

@@ -99,8 +99,10 @@ class Statistics:
         """All pages that were really swapped out, also of processes whose counts are forgotten."""
 
     def scan(self, scan: Scan) -> None:
-        """Count a round of a tracker."""
+        """Count a round of a tracker, and each process that it could not scan."""
         self.event(f"tracker.{scan.tracker}.scan", scan.ended_ns)
+        for _ in scan.failed:
+            self.event(f"tracker.{scan.tracker}.failed", scan.ended_ns)
         for process in scan.processes:
             counts = self.scans.of(process.key.pid)
             pages, spent_ns = process.total_pages, process.ended_ns - process.started_ns

@@ -82,7 +82,6 @@ class Session:
 
     def run_file(self, path: str) -> int:
         """Run the lines of a file like `run_text`; a file that can't be read is a failure."""
-        self._name = "memtierd"
         try:
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
                 text = file.read()
@@ -117,6 +116,7 @@ class Session:
             if self._memory.quit_requested or self._output_gone:
                 break
         self._memory.quit_requested = False
+        self._name = "memtierd"
         return status
 
     def _typed(self) -> Iterable[str]:
@@ -154,12 +154,7 @@ class Session:
             out.write(command.usage())
             return OK
         context = Context(self._daemon, out, self._memory, self._report, self._clock_ns)
-        try:
-            command.run(context, options)
-        except UsageError:
-            raise
-        except MemtierdError as error:
-            context.fail(str(error))
+        command.run(context, options)
         return context.status
 
     def _flushed(self, run: Callable[[], int]) -> int:

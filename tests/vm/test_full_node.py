@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -26,29 +27,33 @@ policy:
       config: {{pagesinregion: 64, scanintervalms: 1000}}
     mover: {{intervalms: 20, bandwidth: 200}}
 """
+UNUSED = ("-brs", "0", "-bws", "0")
 
 
 @pytest.mark.parametrize(
-    ("reserve_percent", "warning"),
+    ("reserve_percent", "warning", "least_left"),
     [
-        pytest.param(10, "the wanted nodes have no room left", id="known before"),
-        pytest.param(0, "move pages to node 3: cannot allocate memory (ENOMEM)", id="said by the kernel"),
+        # The kernel keeps less back than this.
+        pytest.param(10, "the wanted nodes have no room left", 1.0, id="by-the-plan"),
+        pytest.param(0, "move pages to node 3: cannot allocate memory (ENOMEM)", 0.1, id="by-the-kernel"),
     ],
 )
-def test_a_full_node_takes_memory_when_it_has_room_again(tmp_path: Path, reserve_percent: int, warning: str) -> None:
-    with meme("-bs", "32M", "-brs", "0", "-bws", "0", node=START) as load:
+def test_a_full_node_takes_memory_when_it_has_room_again(
+    tmp_path: Path, reserve_percent: int, warning: str, least_left: float
+) -> None:
+    with ExitStack() as stack:
+        load = stack.enter_context(meme("-bs", "48M", *UNUSED, node=START))
         array = load.arrays[0]
-        config = CONFIG.format(pid=load.pid, reserve_percent=reserve_percent)
-        with meme("-bs", f"{int(free_mb(SLOW))}M", "-brs", "0", "-bws", "0", node=SLOW) as filler:
-            # The kernel itself found no more room there: it keeps some megabytes back.
+        with meme("-bs", f"{int(free_mb(SLOW))}M", *UNUSED, node=SLOW) as filler:
             assert filler.arrays[0].portion(SLOW) < 1
-            daemon_block = memtierd(tmp_path, config)
-            daemon = daemon_block.__enter__()
+            config = CONFIG.format(pid=load.pid, reserve_percent=reserve_percent)
+            daemon = stack.enter_context(memtierd(tmp_path, config))
             daemon.wait_for(warning)
             daemon.let_pass(6, "policy.age.tick")
-            print(array.spread(), daemon.tail())
-            assert array.portion(START) > 0.5
-            assert len(daemon.lines("WARN: ")) == 1, daemon.tail()
+            assert array.portion(START) >= least_left
+            warnings = daemon.lines("WARN")
+            assert len(warnings) == len(set(warnings)), daemon.tail()
         until("all is on the slow node", lambda: array.is_on(SLOW), array.spread)
-        daemon_block.__exit__(None, None, None)
+        daemon.wait_for("no longer: ")
+        until("nothing is held any more", lambda: len(daemon.lines("no longer")) == len(daemon.lines("WARN")), daemon.tail)
         print(daemon.tail())

@@ -6,7 +6,7 @@ from memtierd.errors import CommandError
 from memtierd.model import SWAP_NODE
 from memtierd.mover import Batch, Mover, TaskView, WaitResult
 from memtierd.prompt.context import Context
-from memtierd.prompt.grammar import Command, flag
+from memtierd.prompt.grammar import Command, UsageError, flag
 from memtierd.prompt.kinds import COUNT, DURATION, NODE, SWITCH, TEXT
 from memtierd.prompt.parts import as_json, params_from_text
 
@@ -30,6 +30,10 @@ class Options:
 
 def run(context: Context, options: Options) -> None:
     """Take the actions that were asked for, in the order of the options."""
+    if options == Options():
+        raise UsageError("nothing to do; mover -h lists the flags")
+    if options.timeout is not None and not options.wait:
+        raise UsageError("flag -timeout: only together with -wait")
     mover = context.daemon.mover
     if options.config is not None:
         mover.reconfigure(params_from_text("mover", "", options.config))

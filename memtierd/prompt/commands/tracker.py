@@ -38,23 +38,34 @@ def run(context: Context, options: Options) -> None:
         raise UsageError("nothing to do; tracker -h lists the flags")
     if options.ls:
         context.lines(sorted(trackers.REGISTRY))
+    if options.create is not None or options.stop or options.start:
+        _leave_to_policy(context)
     if options.create is not None:
         context.daemon.create_tracker(options.create)
         context.line("tracker created")
     if attrs.evolve(options, ls=False, create=None) != Options():
-        _require(context)
+        _steer(context, options, _require(context))
+        _counts(context, options)
+
+
+def _steer(context: Context, options: Options, name: str) -> None:
+    daemon = context.daemon
     if options.config_file is not None:
-        _configure(context, params_from_file("tracker", _require(context), options.config_file))
+        _configure(context, params_from_file("tracker", name, options.config_file))
     if options.config is not None:
-        _configure(context, params_from_text("tracker", _require(context), options.config))
+        _configure(context, params_from_text("tracker", name, options.config))
     if options.stop:
-        context.daemon.stop_tracker()
+        daemon.stop_tracker()
         context.line("tracker stopped")
     if options.start:
         _start(context, options.start)
     if options.config_dump:
-        context.line(as_json(context.daemon.tracker_params))
-    _counts(context, options)
+        context.line(as_json(daemon.tracker_params))
+
+
+def _leave_to_policy(context: Context) -> None:
+    if context.daemon.policy_running:
+        raise CommandError("a policy is running and needs its tracker; stop the policy first with: policy -stop")
 
 
 def _require(context: Context) -> str:
@@ -70,8 +81,6 @@ def _configure(context: Context, params: Any) -> None:
 
 
 def _start(context: Context, pids: tuple[int, ...]) -> None:
-    if context.daemon.policy_running:
-        raise CommandError("start the tracker: a policy is running and tracks its own processes; policy -stop stops it")
     if context.daemon.tracker_running:
         context.daemon.stop_tracker()
     context.daemon.start_tracker(list(pids))

@@ -65,5 +65,10 @@ def test_waiting_never_hangs_on_a_stopped_mover(selected: Prompt) -> None:
 
 
 def test_commands_without_effect_succeed(prompt: Prompt) -> None:
-    for flags in ("-stop", "-pause", "-continue", "-stop -pause -continue -tasks", ""):
+    for flags in ("-stop", "-pause", "-continue", "-stop -pause -continue -tasks"):
         assert prompt.good(f"mover {flags}") == ""
+
+
+def test_wrong_usage(prompt: Prompt) -> None:
+    assert prompt.bad("mover", status=2) == "mover: nothing to do; mover -h lists the flags"
+    assert prompt.bad("mover -timeout 5s", status=2) == "mover: flag -timeout: only together with -wait"

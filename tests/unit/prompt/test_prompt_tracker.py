@@ -39,10 +39,14 @@ def test_starting_a_running_tracker_stops_it_first(prompt: Prompt, daemon: FakeD
     assert prompt.good("tracker -stop") == "tracker stopped\n"
 
 
-def test_a_running_policy_keeps_its_tracker(prompt: Prompt, daemon: FakeDaemon) -> None:
+@pytest.mark.parametrize("flags", ["-start 42", "-stop", "-create idlepage"])
+def test_a_running_policy_keeps_its_tracker(prompt: Prompt, daemon: FakeDaemon, flags: str) -> None:
     prompt.good("tracker -create softdirty")
     daemon.policy_running = True
-    assert prompt.bad("tracker -start 42").startswith("tracker: start the tracker: a policy is running")
+    assert prompt.bad(f"tracker {flags}") == (
+        "tracker: a policy is running and needs its tracker; stop the policy first with: policy -stop"
+    )
+    assert (daemon.tracker_name, daemon.asked) == ("softdirty", [])
 
 
 def test_configuration_from_a_file(prompt: Prompt, daemon: FakeDaemon, tmp_path: Path) -> None:
