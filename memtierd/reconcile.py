@@ -77,9 +77,8 @@ class Reconciler:
             self._record(row, process)
 
     def _record(self, row: int, process: ProcessScan) -> None:
-        seen_ms = self.at_ms(process.started_ns)
-        before_ms = self.processes.observe(row, seen_ms)
-        gap_ms = max(0, seen_ms - before_ms) if before_ms else 0
+        before_ms, seen_ms = self.processes.observe(row, self.at_ms(process.started_ns))
+        gap_ms = seen_ms - before_ms if before_ms else 0
         rows = self.table.rows_of(row)
         history.record(self.table, rows, process, seen_ms, self.policy.heat, gap_ms)
         placement = self.table.placement[rows]

@@ -67,11 +67,16 @@ class ProcessTable:
         """Return the tracked process that has this pid; the latest one when the pid was used again."""
         return max((key for key in self._row_of if key.pid == pid), default=None)
 
-    def observe(self, row: int, at_ms: int) -> int:
-        """Note a scan of the process; return the time of the scan before, 0 when there was none."""
-        before = int(self._observed_ms[row])
-        self._observed_ms[row] = at_ms
-        return before
+    def observe(self, row: int, at_ms: int) -> tuple[int, int]:
+        """Note a scan of the process; return the time of the scan before, 0 when there was none, and of this one.
+
+        Time never goes back: a scan that comes late, such as the last one of a tracker that was replaced,
+        counts as made at the time of the scan before.
+        """
+        before_ms = int(self._observed_ms[row])
+        seen_ms = max(before_ms, at_ms)
+        self._observed_ms[row] = seen_ms
+        return before_ms, seen_ms
 
     def shift_times(self, ms: int) -> None:
         """Move the epoch of all times forward by `ms`."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 import numpy as np
 
-from memtierd.model import OUTCOMES, I64, MachineFacts, MoveReport, Outcome, ProcessScan
+from memtierd.model import I64, OUTCOMES, U64, MachineFacts, MoveReport, Outcome, ProcessScan
 from memtierd.placement.plan import Plan
 from memtierd.policies import Policy
 from memtierd.policies.age import AgeParams, AgePolicy
@@ -61,7 +61,7 @@ class Life:
         """Report that the mover was not reached by these regions."""
         self._post(moves, np.zeros((len(moves), OUTCOMES), np.uint64), at_ms, dropped=True)
 
-    def _post(self, moves: Plan, outcomes: "np.typing.NDArray[np.uint64]", at_ms: int, *, dropped: bool) -> None:
+    def _post(self, moves: Plan, outcomes: U64, at_ms: int, *, dropped: bool) -> None:
         key = self.reconciler.processes.facts(int(moves.process[0])).key
         report = MoveReport(key, int(moves.target[0]), moves.start, moves.pages, outcomes, dropped=dropped)
         self.reconciler.report(report, at_ms * MS)

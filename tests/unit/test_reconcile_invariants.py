@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from memtierd.model import OUTCOMES, MoveReport, Outcome, ProcessFacts, ProcessKey, ProcessScan
+from memtierd.model import OUTCOMES, U32, U64, MoveReport, Outcome, ProcessFacts, ProcessKey, ProcessScan
 from memtierd.placement.batches import batches
 from memtierd.placement.plan import Obstacle
 from memtierd.policies import Policy
@@ -48,7 +48,7 @@ class World(RuleBasedStateMachine):
         super().__init__()
         self.now_ms = 1000
         self.reconciler = Reconciler(age_policy(swap_out_ms=30_000), NODES, 0)
-        self.in_work: list[tuple[ProcessKey, int, "np.typing.NDArray[np.uint64]", "np.typing.NDArray[np.uint32]"]] = []
+        self.in_work: list[tuple[ProcessKey, int, U64, U32]] = []
 
     @rule(gap_ms=gaps_ms)
     def wait(self, gap_ms: int) -> None:

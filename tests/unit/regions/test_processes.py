@@ -25,15 +25,21 @@ def test_a_row_is_reused_without_what_was_known_of_its_process() -> None:
     table = ProcessTable()
     table.add(facts_of(10))
     table.add(facts_of(20))
-    assert table.observe(0, 500) == 0
-    assert table.observe(0, 700) == 500
+    assert table.observe(0, 500) == (0, 500)
+    assert table.observe(0, 700) == (500, 700)
     assert table.remove(ProcessKey(10, 1)) == 0
     assert table.remove(ProcessKey(10, 1)) is None
     assert table.row(ProcessKey(10, 1)) is None
     assert table.add(facts_of(30)) == 0
     assert table.add(facts_of(40)) == 2
-    assert table.observe(0, 900) == 0
+    assert table.observe(0, 400) == (0, 400)
     assert table.pids[0] == 30
+
+
+def test_a_scan_that_comes_late_does_not_turn_time_back() -> None:
+    table = ProcessTable()
+    row = table.add(facts_of(10))
+    assert [table.observe(row, at_ms) for at_ms in (500, 300, 600)] == [(0, 500), (500, 500), (500, 600)]
 
 
 def test_a_pid_that_was_used_again_is_another_process() -> None:
