@@ -8,8 +8,8 @@ KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
 
-_SIZE = re.compile(r"([0-9]+)\s*([kKMGT]?)i?B?")
-_SIZE_FACTOR = {"": 1, "k": KIB, "K": KIB, "M": MIB, "G": GIB, "T": 1 << 40}
+_SIZE = re.compile(r"([0-9]+)\s*(?:([kKMGT])i?)?B?")
+_SIZE_FACTOR = {None: 1, "k": KIB, "K": KIB, "M": MIB, "G": GIB, "T": 1 << 40}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|ms|s|m|h|d)?")
 _DURATION_NS = {
     "ns": 1,
@@ -50,12 +50,12 @@ def format_bytes(size_bytes: int) -> str:
     """Return a size as an operator reads it: '512 B', '64 kB', '1.5 MB', '3.2 GB' (powers of 1024)."""
     if size_bytes < KIB:
         return f"{size_bytes} B"
-    value = float(size_bytes)
-    for unit in ("kB", "MB", "GB"):
-        value /= 1024
+    value, unit = float(size_bytes), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
         if value < 1024:
-            return f"{value:.1f} {unit}".replace(".0 ", " ")
-    return f"{value / 1024:.1f} TB"
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.1f} {unit}".replace(".0 ", " ")
 
 
 def pages_to_bytes(pages: int) -> int:

@@ -153,7 +153,7 @@ def meme(*arguments: str, node: int | None = None, cgroup: Path | None = None) -
         if cgroup is not None:
             (cgroup / "cgroup.procs").write_text(str(os.getpid()))
         if node is not None:
-            _prefer(node)
+            prefer_node(node)
 
     process = subprocess.Popen(
         [MEME, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, preexec_fn=prepare
@@ -177,7 +177,7 @@ def meme(*arguments: str, node: int | None = None, cgroup: Path | None = None) -
         drain.wait()
 
 
-def _prefer(node: int) -> None:
+def prefer_node(node: int) -> None:
     """Let this process and what it starts take memory from a node, as long as that has some."""
     mask = (ctypes.c_ulong * 1)(1 << node)
     if _LIBC.syscall(_SYS_SET_MEMPOLICY, ctypes.c_int(_MPOL_PREFERRED), mask, ctypes.c_ulong(64)) != 0:
@@ -305,17 +305,23 @@ def cgroup(name: str, *, mems: str = "") -> Iterator[Path]:
 
 
 @contextmanager
-def compressed_swap(size_mb: int) -> Iterator[Path]:
-    """Swap to a new zram device until the block ends."""
+def zram_device(size_mb: int) -> Iterator[Path]:
+    """Make a block device in compressed memory until the block ends; it is full of zeros and takes no memory yet."""
     number = Path("/sys/class/zram-control/hot_add").read_text().strip()
     try:
         Path(f"/sys/block/zram{number}/disksize").write_text(f"{size_mb}M")
-        device = Path(f"/dev/zram{number}")
+        yield Path(f"/dev/zram{number}")
+    finally:
+        Path("/sys/class/zram-control/hot_remove").write_text(number)
+
+
+@contextmanager
+def compressed_swap(size_mb: int) -> Iterator[None]:
+    """Swap to compressed memory until the block ends."""
+    with zram_device(size_mb) as device:
         subprocess.run(["mkswap", device], check=True, stdout=subprocess.DEVNULL)
         subprocess.run(["swapon", device], check=True)
         try:
-            yield device
+            yield
         finally:
             subprocess.run(["swapoff", device], check=True)
-    finally:
-        Path("/sys/class/zram-control/hot_remove").write_text(number)
