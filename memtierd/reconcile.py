@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+import attrs
 import numpy as np
 
 from memtierd.model import (
@@ -39,6 +40,16 @@ KEEP_MS = 1 << 30
 _GOOD = (Outcome.MOVED, Outcome.ALREADY_THERE, Outcome.NOT_PRESENT)
 
 
+@attrs.frozen
+class _Arrival:
+    """Pages of a process that were moved to a node."""
+
+    process: int
+    node: int
+    pages: int
+    reported_ns: int
+
+
 class Reconciler:
     """The state of the loop.  It has no thread, clock or kernel of its own: one thread calls it with values."""
 
@@ -52,6 +63,7 @@ class Reconciler:
         self.plan: Plan = empty_plan()
         self.last_scan: Scan | None = None
         self._epoch_ns = epoch_ns
+        self._arrivals: list[_Arrival] = []
 
     def at_ms(self, at_ns: int) -> int:
         """Return a time of the monotonic clock in the table's milliseconds."""
@@ -96,6 +108,7 @@ class Reconciler:
         self.table, ended = geometry.without(self.table, rows)
         self._bury(ended, self.at_ms(now_ns))
         self.plan = self.plan.choose(~np.isin(self.plan.process, rows))
+        self._arrivals = [arrival for arrival in self._arrivals if arrival.process not in rows]
         for key in known:
             self.processes.remove(key)
 
@@ -210,10 +223,18 @@ class Reconciler:
             turn=self.policy.turn_of_state[table.activity[rows]],
             urgency=self.policy.urgency(table.activity[rows], value[rows]),
         )
-        tracked = dict(zip(self.node_ids, table.node_pages.sum(axis=1, dtype=np.int64).tolist(), strict=True))
         params = self.policy.params
-        room = room_pages(machine, params.reserve_percent, self.policy.node_limits, tracked)
+        room = room_pages(machine, params.reserve_percent, self.policy.node_limits, self._tracked_pages())
         return make_plan(candidates, self.policy.places, self._whereabouts, machine, self.node_ids, room, now_ms)
+
+    def _tracked_pages(self) -> dict[int, int]:
+        """Return the tracked pages on each node: where they were seen last, and those that no scan has seen there yet."""
+        tracked = dict(zip(self.node_ids, self.table.node_pages.sum(axis=1, dtype=np.int64).tolist(), strict=True))
+        observed_ms = self.processes.observed_ms
+        self._arrivals = [a for a in self._arrivals if observed_ms[a.process] <= self.at_ms(a.reported_ns)]
+        for arrival in self._arrivals:
+            tracked[arrival.node] += arrival.pages
+        return tracked
 
     def _whereabouts(self, process: int) -> Whereabouts:
         facts: ProcessFacts = self.processes.facts(process)
@@ -243,6 +264,9 @@ class Reconciler:
             # What is taken back may begin inside a region that the mover had begun.
             self._step_placement(geometry.containing(self.table, process, report.start), "dropped", now_ms)
             return
+        if report.target in self.node_ids:
+            moved_pages = int(report.outcomes[:, Outcome.MOVED].sum())
+            self._arrivals.append(_Arrival(process, report.target, moved_pages, now_ns))
         rows, found = geometry.match(self.table, process, report.start, report.pages)
         outcomes = report.outcomes[found]
         self.table.outcome[rows] = _main_outcome(outcomes) + 1

@@ -68,8 +68,8 @@ def test_page_cache_makes_room_for_memory_that_is_moved(tmp_path: Path) -> None:
 @contextmanager
 def page_cache_on(node: int) -> Iterator[None]:
     """Fill a node with the page cache of a device full of zeros, until the block ends."""
-    with zram_device(int(free_mb(node)) + 64) as device:
+    with zram_device(int(free_mb(node)) + 64) as path, path.open("rb") as device:
         subprocess.run(
-            ["cat", device], check=True, stdout=subprocess.DEVNULL, preexec_fn=lambda: prefer_node(node)
+            ["cat"], check=True, stdin=device, stdout=subprocess.DEVNULL, preexec_fn=lambda: prefer_node(node)
         )
         yield
