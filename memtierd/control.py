@@ -26,8 +26,8 @@ from memtierd.watchers.watched import Watched
 
 LOG = logging.getLogger("memtierd")
 T = TypeVar("T")
-_IDLE_WAIT_S = 1.0
-"""How often exits of processes are looked for when no policy ticks."""
+_LOOK_NS = 1_000_000_000
+"""How often processes are looked at whether they have ended."""
 
 
 class MoverPort(Protocol):
@@ -85,6 +85,7 @@ class Control:
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._interval_ns = 0
         self._due_ns = 0
+        self._look_due_ns = 0
         self._handed_over = False
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
 
@@ -143,14 +144,16 @@ class Control:
             try:
                 message = self._inbox.get(timeout=self._wait_s())
             except queue.Empty:
-                self._guarded(self._on_time)
-                continue
+                message = None
             if isinstance(message, _Stop):
                 self._watched.drop(frozenset(self._watched.keys))
                 return
-            self._guarded(partial(self._take, message))
+            if message is not None:
+                self._guarded(partial(self._take, message))
+            if self._clock_ns() >= self._look_due_ns:
+                self._guarded(self._look_for_ends)
             if self._is_due():
-                self._guarded(self._on_time)
+                self._guarded(self._tick_on_time)
 
     def _guarded(self, step: Callable[[], None]) -> None:
         """Run one step; a bug in it is logged and counted, and the loop lives on."""
@@ -164,9 +167,19 @@ class Control:
         return bool(self._interval_ns) and self._clock_ns() >= self._due_ns
 
     def _wait_s(self) -> float:
-        if not self._interval_ns:
-            return _IDLE_WAIT_S
-        return min(_IDLE_WAIT_S, max(0.0, (self._due_ns - self._clock_ns()) / 1e9))
+        due_ns = min(self._look_due_ns, self._due_ns) if self._interval_ns else self._look_due_ns
+        return max(0.0, (due_ns - self._clock_ns()) / 1e9)
+
+    def _look_for_ends(self) -> None:
+        self._look_due_ns = self._clock_ns() + _LOOK_NS
+        before = self._watched.keys
+        self._forget(self._watched.take_ended())
+        self._announce(before)
+
+    def _tick_on_time(self) -> None:
+        self._due_ns = max(self._due_ns + self._interval_ns, self._clock_ns())
+        self._look_for_ends()
+        self._tick()
 
     def _take(self, message: Message) -> None:
         match message:
@@ -215,14 +228,6 @@ class Control:
         for key in sorted(set(before) - set(now)):
             LOG.info("no longer tracking pid %d", key.pid)
         self.on_targets(now)
-
-    def _on_time(self) -> None:
-        before = self._watched.keys
-        self._forget(self._watched.take_ended())
-        self._announce(before)
-        if self._is_due():
-            self._due_ns = max(self._due_ns + self._interval_ns, self._clock_ns())
-            self._tick()
 
     def _tick(self) -> Plan:
         """Take back what the mover has not begun, decide on everything anew, and hand the new plan over."""
