@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from memtierd import native
+from memtierd.model import AddressRange
 from memtierd.units import PAGE_BYTES, parse_size
 
 ROUNDS = 5
@@ -62,7 +63,7 @@ def scans(pagemap_fd: int, address: int, pages: int) -> dict[str, tuple[str, Cal
     lengths = np.full(regions, REGION_PAGES, np.uint32)
     lengths[-1] = pages - (regions - 1) * REGION_PAGES
     node_map = native.NodeMap((128 << 20) // PAGE_BYTES, np.zeros(1 << 16, np.int8))
-    written, swapped, present = (np.zeros(regions, np.uint32) for _ in range(3))
+    written, swapped = np.zeros(regions, np.uint32), np.zeros(regions, np.uint32)
     nodes = np.zeros((2, regions), np.uint32)
     stop = np.zeros(1, np.int32)
     fd = pagemap_fd
@@ -77,14 +78,8 @@ def scans(pagemap_fd: int, address: int, pages: int) -> dict[str, tuple[str, Cal
         ),
     }
     if native.has_pagemap_scan():
-        result["scan_presence_fast"] = (
-            "ranges",
-            lambda: native.scan_presence_fast(fd, start, lengths, swapped, present, stop),
-        )
-        result["scan_soft_dirty_fast"] = (
-            "ranges-soft-dirty",
-            lambda: native.scan_soft_dirty_fast(fd, start, lengths, 1, written, swapped, present, stop),
-        )
+        whole = AddressRange(address, address + pages * PAGE_BYTES)
+        result["populated"] = ("ranges", lambda: len(native.populated(fd, whole, stop)[0]))
     return result
 
 

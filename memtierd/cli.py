@@ -1,8 +1,10 @@
 """The command line: flags in, exit status out.
 
-Exit statuses: 0 done, 1 something could not be done, 2 wrong flags, 3 wrong configuration.
+Exit statuses: 0 done, 1 something could not be done, 2 wrong flags, 3 wrong configuration.  Commands that a signal
+cuts short end with 128 + its number; a daemon that it ends has done its work.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -21,6 +23,8 @@ from memtierd.logs import open_log
 from memtierd.parameters import Part
 from memtierd.prompt.grammar import Command, UsageError, flag
 from memtierd.prompt.kinds import SWITCH, TEXT
+from memtierd.prompt.output import Output
+from memtierd.text import printable
 
 LOG = logging.getLogger("memtierd")
 
@@ -38,7 +42,9 @@ class Options:
     c: str | None = flag(TEXT, "run commands; newlines separate them", metavar="COMMANDS")
     f: str | None = flag(TEXT, "run the commands in a file", metavar="FILE")
     echo: bool = flag(SWITCH, "print every command before it is run", default=False)
-    l: str = flag(TEXT, "log to a file, stderr or stdout", metavar="FILE", default="")  # noqa: E741
+    l: str = flag(  # noqa: E741
+        TEXT, "log to a file, stderr (the default) or - for standard output", metavar="FILE", default=""
+    )
     debug: bool = flag(SWITCH, "log more", default=False)
     version: bool = flag(SWITCH, "print the version and end", default=False)
 
@@ -53,54 +59,82 @@ COMMAND_LINE = Command(
 
 
 class Terminated(SystemExit):
-    """SIGTERM came: unwind, stop everything in order, and end with status 0."""
+    """SIGTERM or SIGHUP came: unwind and stop everything in order."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run memtierd and return its exit status."""
+    _open_standard_streams()
     try:
         status = _main(sys.argv[1:] if arguments is None else list(arguments))
-        sys.stdout.flush()
     except ConfigError as error:
-        _say("\n".join(error.problems))
+        _say(error.problems)
         status = WRONG_CONFIG
     except MemtierdError as error:
-        _say(f"memtierd: {error}")
+        _say([f"memtierd: {error}"])
         status = FAILED
     except BrokenPipeError:
-        # Whoever read our output has gone; Python must not complain again when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        status = OK
+        status = OK  # whoever read our output has gone
     except KeyboardInterrupt:
-        status = OK
-    except Terminated:
-        status = OK
+        status = 128 + signal.SIGINT
+    except Terminated as terminated:
+        status = 128 + int(terminated.code or 0)
+    return _close_output(status)
+
+
+def _open_standard_streams() -> None:
+    """Put /dev/null where a standard stream is closed: no file that is opened later may come to be one of them."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, encoding="utf-8"))  # noqa: SIM115  open to the end
+
+
+def _close_output(status: int) -> int:
+    """Pass on what standard output still holds; what could not be written makes a success a failure."""
+    out = Output(sys.stdout)
+    try:
+        out.flush()
+    except BrokenPipeError:
+        out.discard()
+    except MemtierdError as error:
+        out.discard()
+        if status == OK:
+            _say([f"memtierd: {error}"])
+            status = FAILED
     return status
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+def _say(lines: Sequence[str]) -> None:
+    with contextlib.suppress(OSError):  # the error output can't be written: there is nowhere left to tell it
+        print(*map(printable, lines), sep="\n", file=sys.stderr, flush=True)
 
 
 def _main(arguments: list[str]) -> int:
+    out = Output(sys.stdout)
     try:
         options: Options | None = COMMAND_LINE.parse(arguments)
     except UsageError as error:
-        _say(f"memtierd: {error}")
+        _say([f"memtierd: {error}"])
         return WRONG_USAGE
     if options is None:
-        sys.stdout.write(COMMAND_LINE.usage())
+        out.write(COMMAND_LINE.usage())
         return OK
     if options.version:
-        print(f"memtierd {__version__}")
+        out.write(f"memtierd {__version__}\n")
         return OK
     open_log(options.l, debug=options.debug)
     if options.check:
-        return _check(options)
+        return _check(options, out)
     if options.config is None and options.c is None and options.f is None and not options.prompt:
         _say(
-            "memtierd: required at least one of: -config CONFIGFILE, -c COMMANDS, -f COMMANDFILE, or -prompt;"
-            " memtierd -h lists the flags"
+            [
+                "memtierd: required at least one of: -config CONFIGFILE, -c COMMANDS, -f COMMANDFILE, or -prompt;"
+                " memtierd -h lists the flags"
+            ]
         )
         return FAILED
     return _run(options)
@@ -112,7 +146,7 @@ def _load(path: str) -> Part:
     return load_file(path).policy
 
 
-def _check(options: Options) -> int:
+def _check(options: Options, out: Output) -> int:
     """Print what the machine can do, and what the configuration wants beyond that."""
     from memtierd import check  # noqa: PLC0415  not needed by every run
     from memtierd.linux.numa import machine_facts  # noqa: PLC0415
@@ -121,11 +155,11 @@ def _check(options: Options) -> int:
     policy = _load(options.config) if options.config is not None else None
     machine, features = machine_facts(), probe()
     for line in check.describe_machine(machine, features):
-        print(line)
+        out.write(f"{line}\n")
     if policy is not None:
         for text in check.warnings(policy, machine, features):
-            print(f"warning: {text}")
-        print(f"{options.config}: valid, policy {policy.name}")
+            out.write(f"warning: {printable(text)}\n")
+        out.write(f"{printable(options.config or '')}: valid, policy {policy.name}\n")
     return OK
 
 
@@ -134,8 +168,8 @@ def _run(options: Options) -> int:
     from memtierd.daemon import Daemon  # noqa: PLC0415  the parts take time to load
     from memtierd.prompt.session import Session  # noqa: PLC0415
 
+    _take_signals()
     policy = _load(options.config) if options.config is not None else None
-    signal.signal(signal.SIGTERM, _terminate)
     daemon = Daemon(dry_run=options.dry_run)
     session = Session(daemon, sys.stdout, sys.stderr, echo=options.echo)
     try:
@@ -147,16 +181,32 @@ def _run(options: Options) -> int:
             status = session.loop(sys.stdin) or status
         elif policy is not None:
             _serve(session)
+    except (KeyboardInterrupt, Terminated) as end:
+        if policy is None:
+            raise
+        number = signal.SIGINT if isinstance(end, KeyboardInterrupt) else signal.Signals(int(end.code or 0))
+        LOG.info("%s: stopping", number.name)
+        status = OK
     finally:
         # A second signal must not interrupt the orderly end that the first one asked for.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         daemon.stop()
+        if policy is not None:
+            LOG.info("policy %s stopped", policy.name)
     return status
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise Terminated(OK)
+def _take_signals() -> None:
+    """Let SIGTERM, and SIGHUP unless nohup has it ignored, end memtierd in order; SIGINT is a KeyboardInterrupt."""
+    signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _terminate)
+    # A shell starts what it puts into the background with SIGINT ignored; Python leaves that so, and so do we.
+
+
+def _terminate(number: int, _frame: FrameType | None) -> None:
+    raise Terminated(number)
 
 
 def _start_policy(daemon: Any, policy: Part) -> None:

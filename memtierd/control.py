@@ -234,7 +234,9 @@ class Control:
         if self._handed_over:
             self._mover.replace(())
             self._take_reports()
-        plan = self._reconciler.decide(self._clock_ns(), self._machine())
+        machine, unknown = known_nodes(self._machine(), self._reconciler.node_ids)
+        plan = self._reconciler.decide(self._clock_ns(), machine)
+        self.conditions.hold("nodes", unknown)
         self.conditions.hold("plan", self._obstacles())
         self.conditions.hold("mover", self._mover.conditions())
         if self.dry_run:
@@ -310,6 +312,17 @@ def _answer(answer: "Future[Any]", ask: Callable[[], Any]) -> None:
         answer.set_result(ask())
     except Exception as error:  # noqa: BLE001  it is the caller's
         answer.set_exception(error)
+
+
+def known_nodes(machine: MachineFacts, node_ids: Sequence[int]) -> tuple[MachineFacts, list[str]]:
+    """Return the machine with these nodes only, and one sentence for each other one: the table has no column for it."""
+    known = tuple(facts for facts in machine.nodes if facts.node in node_ids)
+    unknown = [
+        f"node {facts.node} has memory now and had none when memtierd started; restart memtierd to use it"
+        for facts in machine.nodes
+        if facts.node not in node_ids
+    ]
+    return attrs.evolve(machine, nodes=known), unknown
 
 
 def summary(plan: Plan) -> str:

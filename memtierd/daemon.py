@@ -42,13 +42,12 @@ class Daemon:
         self._lock = threading.RLock()
         machine = machine_facts(roots)
         self._reconciler = Reconciler(policies.build(AgeParams()), machine.node_ids, time.monotonic_ns())
-        self._kernel_nodes = machine.node_ids
         self._kernel = trackers.linux_kernel(
             machine, pagemap_scan=self.features.pagemap_scan, clock=time.monotonic_ns, roots=roots
         )
         self.mover = Mover(
             MoverParams(),
-            host_kernel(lambda: (self._kernel.node_map, self._kernel_nodes), self.features.pagemap_scan, roots),
+            host_kernel(lambda: (self._kernel.memory.node_map, self._reconciler.node_ids), roots),
             time.monotonic_ns,
             self._post_report,
             self._post_report,
@@ -129,7 +128,7 @@ class Daemon:
             keys = frozenset(process_key(pid, self.roots) for pid in pids)
             if any(key.pid == os.getpid() for key in keys):
                 raise MemtierdError(f"track pid {os.getpid()}: that is memtierd itself; give another pid")
-            self._stop_tracking()
+            self._stop_tracking(keep=True)
             self._start_tracking()
             self.control.watch(keys)
 
@@ -225,14 +224,14 @@ class Daemon:
         self.control.post(attrs.evolve(scan, conditions=tracker.conditions()))
 
     def _stop_tracking(self, *, keep: bool = False) -> None:
-        """Stop the scanner; the tracker is closed, and rebuilt when it shall be kept."""
-        if self._scanner is None:
+        """Stop the scanner and close the tracker; it is built anew when it shall be kept."""
+        if keep and self._scanner is None:
             return
-        self._scanner.stop()
+        ended = self._scanner is None or self._scanner.stop()
         self._scanner = None
-        if self.tracker is not None:
+        if self.tracker is not None and ended:  # else the scanner's thread still uses it
             self.tracker.close()
-            self.tracker = None
+        self.tracker = None
         if keep and self.tracker_name is not None:
             self.tracker = self._build(Part(self.tracker_name, self.tracker_params))
 

@@ -1,17 +1,18 @@
-"""Where log lines go and how they look: the level, then the text."""
+"""Where log lines go and how they look: the level, then the text on one line, whatever names it holds."""
 
 import logging
 import sys
 from typing import TextIO
 
 from memtierd.errors import MemtierdError, errno_name
+from memtierd.text import printable
 
 _NAMES = {logging.DEBUG: "DEBUG", logging.INFO: "INFO", logging.WARNING: "WARN", logging.ERROR: "ERROR"}
 
 
 class _Format(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        text = f"{_NAMES.get(record.levelno, record.levelname)}: {record.getMessage()}"
+        text = f"{_NAMES.get(record.levelno, record.levelname)}: {printable(record.getMessage())}"
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 

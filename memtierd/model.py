@@ -60,7 +60,7 @@ class NodeFacts:
     node: int
     total_pages: int
     free_pages: int
-    """Free plus easily reclaimable: MemFree of the node's meminfo."""
+    """Free, or easily freed: MemFree of the node's meminfo, and clean page cache of its Inactive(file)."""
     has_cpu: bool
     distances: dict[int, int]
     """Distance to every online node, from /sys/devices/system/node/nodeN/distance."""

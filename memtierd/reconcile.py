@@ -8,6 +8,7 @@ import numpy as np
 from memtierd.model import (
     F32,
     I64,
+    SWAP_NODE,
     U8,
     U32,
     U64,
@@ -21,10 +22,10 @@ from memtierd.model import (
     Scan,
 )
 from memtierd.placement.limits import room_pages
-from memtierd.placement.plan import Plan, empty_plan
+from memtierd.placement.plan import Obstacle, Plan, empty_plan
 from memtierd.placement.planning import Candidates, Whereabouts, make_plan
 from memtierd.placement.wrong import wrong_pages
-from memtierd.policies.common import History, Policy
+from memtierd.policies.common import History, Place, Policy
 from memtierd.regions import geometry, history, lifecycle
 from memtierd.regions.columns import JUDGED, MOST, OBSTACLE_BASE, SHOWN
 from memtierd.regions.journal import ACTIVITY, PLACEMENT, Journal
@@ -38,6 +39,8 @@ KEEP_MS = 1 << 30
 """Times are 32-bit milliseconds: at REBASE_AT_MS (24 days) the epoch moves so that KEEP_MS (12 days) stay."""
 
 _GOOD = (Outcome.MOVED, Outcome.ALREADY_THERE, Outcome.NOT_PRESENT)
+_FULL = Outcome.TARGET_FULL + 1
+"""In the table's outcome: the kernel had no room for the region."""
 
 
 @attrs.frozen
@@ -136,13 +139,21 @@ class Reconciler:
         return self.plan
 
     def obstacles(self) -> list[tuple[int, int, int]]:
-        """Return every (process row, activity, obstacle) for which regions wait because they can't be moved."""
+        """Return every (process row, activity, obstacle) for which regions wait because they can't be moved.
+
+        A region that was refused because its target is full has that obstacle until it has moved: while it is
+        tried again and again, nothing has changed.
+        """
         table = self.table
-        rows = np.flatnonzero((table.placement == BACKOFF) & (table.outcome >= OBSTACLE_BASE))
+        full = (table.outcome == _FULL) & np.isin(table.placement, (MISPLACED, QUEUED, BACKOFF))
+        rows = np.flatnonzero((table.placement == BACKOFF) & (table.outcome >= OBSTACLE_BASE) | full)
+        obstacle = np.where(
+            full[rows],
+            np.array([_obstacle_when_full(place) for place in self.policy.places])[table.desired[rows]],
+            table.outcome[rows].astype(np.int64) - OBSTACLE_BASE,
+        )
         told = np.unique(
-            table.process[rows].astype(np.int64) << 16
-            | table.activity[rows].astype(np.int64) << 8
-            | (table.outcome[rows] - np.uint8(OBSTACLE_BASE))
+            table.process[rows].astype(np.int64) << 16 | table.activity[rows].astype(np.int64) << 8 | obstacle
         )
         return [(code >> 16, code >> 8 & 0xFF, code & 0xFF) for code in told.tolist()]
 
@@ -179,6 +190,7 @@ class Reconciler:
         waiting = np.flatnonzero((table.placement == BACKOFF) & (desired != table.desired))
         self._step_placement(waiting, "retry", now_ms)
         table.failures[waiting] = 0
+        table.outcome[(desired != table.desired) & (table.outcome == _FULL)] = 0
         table.flags[desired != table.desired] &= np.uint8(~SHOWN & 0xFF)
         table.desired = desired
 
@@ -188,6 +200,7 @@ class Reconciler:
         settling = np.flatnonzero(right & ((table.placement == MISPLACED) | (table.placement == BACKOFF)))
         self._step_placement(settling, "right", now_ms)
         table.failures[settling] = 0
+        table.outcome[settling[table.outcome[settling] == _FULL]] = 0
         table.flags[settling] &= np.uint8(~SHOWN & 0xFF)
         self._step_placement(np.flatnonzero(~right & (table.placement == lifecycle.SETTLED)), "wrong", now_ms)
 
@@ -228,7 +241,7 @@ class Reconciler:
         return make_plan(candidates, self.policy.places, self._whereabouts, machine, self.node_ids, room, now_ms)
 
     def _tracked_pages(self) -> dict[int, int]:
-        """Return the tracked pages on each node: where they were seen last, and those that no scan has seen there yet."""
+        """Return the tracked pages on each node: those seen there last, and those that arrived unseen since."""
         tracked = dict(zip(self.node_ids, self.table.node_pages.sum(axis=1, dtype=np.int64).tolist(), strict=True))
         observed_ms = self.processes.observed_ms
         self._arrivals = [a for a in self._arrivals if observed_ms[a.process] <= self.at_ms(a.reported_ns)]
@@ -332,6 +345,10 @@ class Reconciler:
 
 def _positions(rows: slice) -> I64:
     return np.arange(rows.start, rows.stop, dtype=np.int64)
+
+
+def _obstacle_when_full(place: Place) -> Obstacle:
+    return Obstacle.SWAP_FULL if SWAP_NODE in place.nodes else Obstacle.NO_ROOM
 
 
 def _main_outcome(outcomes: U64) -> U8:

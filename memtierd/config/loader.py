@@ -8,10 +8,11 @@ import attrs
 from memtierd.config import tree
 from memtierd.config.places import MAX_BYTES, file_source
 from memtierd.config.policies import policy_structurer
-from memtierd.config.problems import Collected, Invalid, Place, config_error, printable
+from memtierd.config.problems import Collected, Invalid, Place, config_error
 from memtierd.config.structuring import Registries
 from memtierd.errors import ConfigError, errno_name
 from memtierd.parameters import Part, part
+from memtierd.text import printable
 
 
 @attrs.frozen(kw_only=True)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import attrs
 
 from memtierd.errors import ConfigError
+from memtierd.text import printable
 
 MAX_SHOWN = 60
 """Longest piece of the operator's own text that a message repeats, in characters."""
@@ -67,13 +68,6 @@ class Collected:
         """Raise Invalid when anything was gathered."""
         if self.problems:
             raise Invalid(self.problems)
-
-
-def printable(text: str) -> str:
-    """Return `text` on one line, other characters than printable ones escaped."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def shortened(text: str) -> str:

@@ -12,6 +12,8 @@ from memtierd.native import NodeMap
 from memtierd.units import MIB, PAGE_BYTES
 
 UNKNOWN_NODE = -1
+ONE_NODE = NodeMap(block_pages=1 << 52, index_of_block=np.zeros(1, np.int8), index_of_hidden=0)
+"""The map of a machine with one node: one block that holds every page frame."""
 _LARGEST_BLOCK_PAGES = 128 * MIB // PAGE_BYTES
 _SMALLEST_BLOCK_PAGES = 2 * MIB // PAGE_BYTES
 _MEMORY_BLOCK_NAME = re.compile(r"memory([0-9]+)")
@@ -60,6 +62,30 @@ def node_map(roots: Roots, node_ids: Sequence[int]) -> NodeMap:
         return NodeMap(block_pages, paint(spans, node_ids, block_pages))
     # A power of two: drivers/base/memory.c, memory_dev_init.
     return map_blocks(int(size, 16) // PAGE_BYTES, linked, spans, node_ids)
+
+
+class MemoryBlocks:
+    """The node map of this machine, read anew when memory was plugged in or out.
+
+    One thread refreshes it; any other may look at `node_map`.
+    """
+
+    def __init__(self, roots: Roots, node_ids: Sequence[int]) -> None:
+        """Read it.  Raises KernelError."""
+        self._roots = roots
+        self._node_ids = tuple(node_ids)
+        self._total: str | None = None
+        self.node_map = ONE_NODE
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the map anew if the amount of memory is not what it was.  Raises KernelError."""
+        if len(self._node_ids) == 1:
+            return
+        total, _, _ = (read_optional(f"{self._roots.proc}/meminfo") or "").partition("\n")
+        if total != self._total:
+            self.node_map = node_map(self._roots, self._node_ids)
+            self._total = total
 
 
 def map_blocks(

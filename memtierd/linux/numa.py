@@ -56,7 +56,7 @@ def _nodes(roots: Roots) -> tuple[NodeFacts, ...]:
             NodeFacts(
                 node,
                 total_pages=_pages(memory["MemTotal"]),
-                free_pages=_pages(memory["MemFree"]),
+                free_pages=_pages(_available_kb(memory)),
                 has_cpu=bool((read_optional(f"{directory}/cpulist") or "").strip()),
                 # One number for each online node, not for each possible one (drivers/base/node.c).
                 distances=dict(zip(online, map(int, distances), strict=False)),
@@ -69,7 +69,16 @@ def _whole_machine(roots: Roots) -> tuple[NodeFacts, ...]:
     memory = parse_meminfo(read_optional(f"{roots.proc}/meminfo") or "")
     if not memory.get("MemTotal"):
         return ()
-    return (NodeFacts(0, _pages(memory["MemTotal"]), _pages(memory["MemFree"]), True, {0: _LOCAL_DISTANCE}),)
+    return (NodeFacts(0, _pages(memory["MemTotal"]), _pages(_available_kb(memory)), True, {0: _LOCAL_DISTANCE}),)
+
+
+def _available_kb(memory: dict[str, int]) -> int:
+    """Return what pages can be moved to: free memory, and clean page cache that was not used again.
+
+    Page cache fills all memory in time, and the kernel drops it for pages that move in (mm/vmscan.c).
+    """
+    clean_cache = memory.get("Inactive(file)", 0) - memory.get("Dirty", 0) - memory.get("Writeback", 0)
+    return memory["MemFree"] + max(0, clean_cache)
 
 
 def _node_ids(roots: Roots) -> list[int]:

@@ -5,8 +5,7 @@ import errno
 import os
 from collections.abc import Iterator
 
-from memtierd.errors import ProcessGoneError
-from memtierd.linux.proc import process_key
+from memtierd.linux.proc import check_identity
 from memtierd.linux.roots import ROOTS, Roots, pid_error
 from memtierd.model import ProcessKey
 
@@ -15,11 +14,12 @@ _UNREADABLE = (errno.EIO, errno.EFAULT)
 """What a read of /proc/PID/mem says where nothing is mapped or no memory is behind it (fs/proc/base.c, mem_rw)."""
 
 
-@contextlib.contextmanager
-def opened(key: ProcessKey, name: str, roots: Roots = ROOTS) -> Iterator[int]:
-    """Give a file descriptor of /proc/PID/`name` of exactly this process within the block.
+def open_file(key: ProcessKey, name: str, roots: Roots = ROOTS) -> int:
+    """Return a new descriptor (close-on-exec) of /proc/PID/`name` of exactly this process; the caller closes it.
 
-    Raises ProcessGoneError when the process has ended, also when its pid names another process now; KernelError.
+    It stays with the address space that the process has now: once that is gone, because the process ended or ran
+    another program, it reads as empty.  Raises ProcessGoneError when the process has ended, also when its pid names
+    another process now; KernelError.
     """
     path = f"{roots.proc}/{key.pid}/{name}"
     try:
@@ -28,8 +28,18 @@ def opened(key: ProcessKey, name: str, roots: Roots = ROOTS) -> Iterator[int]:
         raise pid_error(f"open {path}", error, key.pid, roots) from error
     try:
         # The descriptor pins the address space: an identity read afterwards is its owner's or a later process's.
-        if process_key(key.pid, roots) != key:
-            raise ProcessGoneError(f"open {path} of the process started at tick {key.start_ticks}")
+        check_identity(key, roots)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+@contextlib.contextmanager
+def opened(key: ProcessKey, name: str, roots: Roots = ROOTS) -> Iterator[int]:
+    """Give the descriptor of `open_file` within the block."""
+    descriptor = open_file(key, name, roots)
+    try:
         yield descriptor
     finally:
         os.close(descriptor)

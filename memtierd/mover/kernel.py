@@ -8,42 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from memtierd.model import U32, U64, ProcessKey
+from memtierd.native import Collected, Stop
 
 I32 = npt.NDArray[np.int32]
-Stop = npt.NDArray[np.int32]
-"""Shape (1,): native code polls it and gives up with ECANCELED when it is not 0."""
-
-
-class Collected(Protocol):
-    """Pages found by one walk, as native.collect_pages gives them."""
-
-    @property
-    def addresses(self) -> U64:
-        """Return one address for each page or huge page that is present on another node."""
-
-    @property
-    def owner(self) -> U32:
-        """Return the range index of each address."""
-
-    @property
-    def weight(self) -> U32:
-        """Return the pages inside the range that go along with each address."""
-
-    @property
-    def already_there(self) -> U64:
-        """Return the pages walked and found on the target; one entry a range."""
-
-    @property
-    def not_present(self) -> U64:
-        """Return the pages walked and found absent or swapped; one entry a range."""
-
-    @property
-    def range_index(self) -> int:
-        """Return the range where the walk goes on; the number of ranges at the end."""
-
-    @property
-    def page_index(self) -> int:
-        """Return the page in that range where the walk goes on."""
 
 
 class CollectPages(Protocol):
@@ -72,7 +39,8 @@ class MoverKernel:
     """Raises ProcessGoneError, also when the pid names another process now."""
     is_alive: Callable[[int], bool]
     """pidfd → whether the process runs."""
-    open_pagemap: Callable[[int], int]
+    open_pagemap: Callable[[ProcessKey], int]
+    """Raises ProcessGoneError like `open_pidfd`."""
     open_kpageflags: Callable[[], int]
     close: Callable[[int], None]
     collect_pages: CollectPages

@@ -2,10 +2,13 @@
 
 A mover is *stopped* until it is started; it has no thread then.  Started, it is *idle* without tasks and
 *moving* with at least one.  *Paused*, it keeps its tasks and does nothing.  Every command is allowed in
-every state: one that changes nothing there is listed as leading to the same state, so commands are idempotent.
+every state: one that changes nothing there is declared as ignored, so commands are idempotent.
+Continuing leads to idle, and the tasks that wait there lead on to moving at once.
 """
 
 import enum
+
+from memtierd.regions.lifecycle import Declaration
 
 
 class State(enum.Enum):
@@ -30,30 +33,40 @@ class Event(enum.Enum):
     """There is no task any more."""
 
 
-TRANSITIONS: dict[tuple[State, Event], State] = {
-    (State.STOPPED, Event.START): State.IDLE,
-    (State.STOPPED, Event.STOP): State.STOPPED,
-    (State.STOPPED, Event.PAUSE): State.STOPPED,
-    (State.STOPPED, Event.CONTINUE): State.STOPPED,
-    (State.STOPPED, Event.WORK): State.STOPPED,
-    (State.STOPPED, Event.DONE): State.STOPPED,
-    (State.IDLE, Event.START): State.IDLE,
-    (State.IDLE, Event.STOP): State.STOPPED,
-    (State.IDLE, Event.PAUSE): State.PAUSED,
-    (State.IDLE, Event.CONTINUE): State.IDLE,
-    (State.IDLE, Event.WORK): State.MOVING,
-    (State.IDLE, Event.DONE): State.IDLE,
-    (State.MOVING, Event.START): State.MOVING,
-    (State.MOVING, Event.STOP): State.STOPPED,
-    (State.MOVING, Event.PAUSE): State.PAUSED,
-    (State.MOVING, Event.CONTINUE): State.MOVING,
-    (State.MOVING, Event.WORK): State.MOVING,
-    (State.MOVING, Event.DONE): State.IDLE,
-    (State.PAUSED, Event.START): State.PAUSED,
-    (State.PAUSED, Event.STOP): State.STOPPED,
-    (State.PAUSED, Event.PAUSE): State.PAUSED,
-    (State.PAUSED, Event.CONTINUE): State.IDLE,
-    (State.PAUSED, Event.WORK): State.PAUSED,
-    (State.PAUSED, Event.DONE): State.PAUSED,
-}
-"""Total: continuing leads to idle, and the tasks that wait there lead on to moving at once."""
+MOVER = Declaration(
+    name="mover",
+    states=tuple(state.value for state in State),
+    events=tuple(event.value for event in Event),
+    moves=(
+        ("start", ("stopped",), "idle"),
+        ("work", ("idle",), "moving"),
+        ("done", ("moving",), "idle"),
+        ("pause", ("idle", "moving"), "paused"),
+        ("continue", ("paused",), "idle"),
+        ("stop", ("idle", "moving", "paused"), "stopped"),
+    ),
+    ignored=(
+        ("start", ("idle", "moving", "paused")),
+        ("work", ("stopped", "moving", "paused")),
+        ("done", ("stopped", "idle", "paused")),
+        ("pause", ("stopped", "paused")),
+        ("continue", ("stopped", "idle", "moving")),
+        ("stop", ("stopped",)),
+    ),
+)
+
+
+class LifeCycle:
+    """One mover's state; not for several threads at once."""
+
+    def __init__(self) -> None:
+        self._machine = MOVER.machine()
+
+    @property
+    def state(self) -> State:
+        """Return what the mover does now."""
+        return State(self._machine.state)
+
+    def fire(self, event: Event) -> None:
+        """Step the state."""
+        self._machine.trigger(event.value)

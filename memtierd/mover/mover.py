@@ -12,17 +12,17 @@ import numpy as np
 from memtierd.errors import KernelError
 from memtierd.model import SWAP_NODE, CallReport, MoveReport, Outcome, ProcessKey
 from memtierd.mover.conditions import Conditions
-from memtierd.mover.kernel import MoverKernel, Stop
-from memtierd.mover.lifecycle import TRANSITIONS, Event, State
+from memtierd.mover.kernel import MoverKernel
+from memtierd.mover.lifecycle import Event, LifeCycle, State
 from memtierd.mover.node_move import NodeMove
 from memtierd.mover.pacing import Pacing
 from memtierd.mover.params import MoverParams
 from memtierd.mover.swap_out import SwapOut
 from memtierd.mover.task import Batch, Ledger, Task, TaskView, dropped_report
 from memtierd.mover.work import NS_PER_S, Context, OpenFiles, Work
-from memtierd.native import outcome_of_errno
+from memtierd.native import Stop, outcome_of_errno
 
-STOP_TIMEOUT_S = 1.0
+STOP_TIMEOUT_S = 0.5
 
 
 class WaitResult(enum.Enum):
@@ -70,7 +70,7 @@ class Mover:
         self._changed = threading.Condition()
         # Everything below is only used with `_changed` held.
         self._params = params
-        self._state = State.STOPPED
+        self._cycle = LifeCycle()
         self._run: _Run | None = None
         self._queue: deque[Task] = deque()
         self._current: Task | None = None
@@ -86,7 +86,7 @@ class Mover:
     def state(self) -> State:
         """Return what the mover does now."""
         with self._changed:
-            return self._state
+            return self._cycle.state
 
     def start(self) -> None:
         """Start working on what is queued."""
@@ -173,13 +173,13 @@ class Mover:
     def wait(self, timeout_s: float | None = None) -> WaitResult:
         """Wait until nothing moves any more, at most `timeout_s`, and return why."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._state is not State.MOVING, timeout_s):
+            if not self._changed.wait_for(lambda: self._cycle.state is not State.MOVING, timeout_s):
                 return WaitResult.TIMEOUT
             return {
                 State.IDLE: WaitResult.ALL_DONE,
                 State.PAUSED: WaitResult.PAUSED,
                 State.STOPPED: WaitResult.STOPPED,
-            }[self._state]
+            }[self._cycle.state]
 
     def conditions(self) -> tuple[str, ...]:
         """Return the lasting conditions that keep pages from moving, one line each."""
@@ -192,7 +192,7 @@ class Mover:
     # With `_changed` held.
 
     def _fire(self, event: Event) -> None:
-        self._state = TRANSITIONS[self._state, event]
+        self._cycle.fire(event)
         self._changed.notify_all()
 
     def _fire_work(self) -> None:
@@ -239,7 +239,7 @@ class Mover:
                 self._current = None
                 if not self._queue:
                     self._fire(Event.DONE)
-                elif self._state is not State.PAUSED:
+                elif self._cycle.state is not State.PAUSED:
                     self._current = self._queue.popleft()
                     return self._current
                 self._changed.wait()
@@ -281,7 +281,7 @@ class Mover:
                 pacing.configure(self._params)
                 now_ns = self._clock()
                 delay_ns = max(pacing.delay_ns(now_ns), work.due_ns - now_ns)
-                if self._state is State.PAUSED:
+                if self._cycle.state is State.PAUSED:
                     self._changed.wait()
                 elif delay_ns <= 0:
                     return True

@@ -40,6 +40,11 @@ class _Pages:
         front = np.arange(len(self)) < first
         return self.where(front), self.where(~front)
 
+    def take(self, base_pages: int) -> tuple["_Pages", "_Pages"]:
+        """Return the first ones, as many as it takes to have so many base pages, and the others."""
+        before = np.cumsum(self.weight, dtype=np.int64) - self.weight
+        return self.split(int(np.searchsorted(before, base_pages)))
+
     def followed_by(self, others: "_Pages") -> "_Pages":
         """Return these and then the others."""
         return _Pages(
@@ -89,7 +94,8 @@ class NodeMove:
     page with an answer of its own (shared, absent, busy) ends a group.  When a page of a group can't be migrated
     the call returns: that whole group keeps its old statuses, moved or not, and later pages are not tried.
     So pages of such a group are queried; those that are elsewhere are tried again, an interval later and behind
-    all others, so that they can't keep the others from being tried.
+    the others, so that they can't keep the others from being tried.  A whole chunk of them has its turn before
+    more is gathered: of a process with pinned memory they would pile up.
     """
 
     def __init__(self, context: Context, ledger: Ledger, files: OpenFiles) -> None:
@@ -120,12 +126,7 @@ class NodeMove:
     def step(self, chunk_pages: int) -> int:
         """Move one chunk; return its pages.  Raises OSError or KernelError when nothing can be moved at all."""
         self._files.check_alive()
-        chunk = self._untried
-        if chunk.total_weight < chunk_pages and not self.ledger.walked:
-            chunk = chunk.followed_by(self._collect(chunk_pages - chunk.total_weight))
-        self._untried = _NONE
-        if self._context.clock() >= self._retry_ns and chunk.total_weight < chunk_pages:
-            chunk, self._waiting = chunk.followed_by(self._waiting), _NONE
+        chunk = self._next_chunk(chunk_pages)
         if not len(chunk):
             return 0
         answer = self._call(chunk)
@@ -133,6 +134,19 @@ class NodeMove:
         self._untried = untried
         self._judge(tried, answer)
         return tried.total_weight
+
+    def _next_chunk(self, chunk_pages: int) -> _Pages:
+        """Take what was left untried, what the walk finds, and what has waited long enough, up to `chunk_pages`."""
+        chunk = self._untried
+        due = self._context.clock() >= self._retry_ns
+        crowded = due and self._waiting.total_weight >= chunk_pages
+        if chunk.total_weight < chunk_pages and not self.ledger.walked and not crowded:
+            chunk = chunk.followed_by(self._collect(chunk_pages - chunk.total_weight))
+        self._untried = _NONE
+        if due and chunk.total_weight < chunk_pages:
+            again, self._waiting = self._waiting.take(chunk_pages - chunk.total_weight)
+            chunk = chunk.followed_by(again)
+        return chunk
 
     def end(self, outcome: Outcome, errno_: int = 0) -> None:
         """Let all pages without an outcome end in this way."""

@@ -10,10 +10,9 @@ from memtierd.model import SWAP_NODE, U32, U64, CallReport, Outcome
 from memtierd.mover.kernel import I32
 from memtierd.mover.task import Ledger, Position, total
 from memtierd.mover.work import NS_PER_MS, Context, OpenFiles
+from memtierd.native import MAX_RANGES
 from memtierd.units import MIB, PAGE_BYTES
 
-MAX_RANGES = 1024
-"""iovecs in one call (UIO_MAXIOV)."""
 HUGE_PAGES = 2 * MIB // PAGE_BYTES
 MAX_WINDOW_PAGES = 1 << 18
 """1 GiB: less than the kernel walks in one call (MAX_RW_COUNT, 2 GiB − 4 KiB)."""

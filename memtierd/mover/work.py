@@ -9,9 +9,10 @@ import attrs
 
 from memtierd.model import CallReport, Outcome, ProcessKey
 from memtierd.mover.conditions import Conditions
-from memtierd.mover.kernel import MoverKernel, Stop
+from memtierd.mover.kernel import MoverKernel
 from memtierd.mover.params import MoverParams
 from memtierd.mover.task import Ledger
+from memtierd.native import Stop
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
@@ -91,8 +92,8 @@ class OpenFiles:
 
     @property
     def pagemap(self) -> int:
-        """Return the descriptor of /proc/PID/pagemap, opened after the pidfd so that it is of the same process."""
-        return self._get("pagemap", lambda: self._kernel.open_pagemap(self._key.pid))
+        """Return the descriptor of /proc/PID/pagemap.  Raises ProcessGoneError."""
+        return self._get("pagemap", lambda: self._kernel.open_pagemap(self._key))
 
     @property
     def kpageflags(self) -> int:

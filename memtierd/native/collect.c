@@ -131,9 +131,9 @@ static int64_t count_for_swap(struct collect *collect, const struct chunk *chunk
 	for (uint32_t i = 0; i < chunk->count; i++) {
 		uint64_t entry = chunk->entries[i];
 
-		collect->present[chunk->region] += (entry & PM_PRESENT) != 0;
+		collect->present[chunk->region] += is_anonymous(entry);
 		collect->already_there[chunk->region] += (entry & PM_SWAPPED) != 0;
-		collect->not_present[chunk->region] += !(entry & (PM_PRESENT | PM_SWAPPED));
+		collect->not_present[chunk->region] += !is_anonymous(entry) && !(entry & PM_SWAPPED);
 	}
 	return chunk->count;
 }

@@ -25,9 +25,9 @@ class Collected:
     already_there: U64
     """One entry a range: pages on the target node; for swap, pages swapped out."""
     not_present: U64
-    """One entry a range: pages not in memory, or of a file; for swap, pages neither in memory nor swapped out."""
+    """One entry a range: pages not in memory, or of a file; for swap, those that are not swapped out."""
     present: U64
-    """One entry a range: pages in memory, those already there and those gathered included."""
+    """One entry a range: private pages in memory, those already there and those gathered included."""
     range_index: int
     """Where to go on; the number of ranges at the end."""
     page_index: int
@@ -93,3 +93,21 @@ def collect_pages(
         range_index=int(position.range),
         page_index=int(position.page),
     )
+
+
+def presence(pagemap_fd: int, start: U64, pages: U32) -> tuple[U32, U32]:
+    """Return the swapped pages and the private pages in memory of ranges in any order.
+
+    The kernel also says "swapped" of the few pages that are being migrated at that moment.  Not to be stopped: ask for
+    little at a time.  Raises OSError (ESRCH: the address space is gone) and ValueError.
+    """
+    never = np.zeros(1, np.int32)
+    no_nodes = NodeMap(1, np.empty(0, np.int8))
+    swapped, present = np.zeros(len(start), np.uint64), np.zeros(len(start), np.uint64)
+    range_index = page_index = 0
+    while range_index < len(start):
+        seen = collect_pages(pagemap_fd, -1, start, pages, range_index, page_index, no_nodes, -1, 1, never)
+        swapped += seen.already_there
+        present += seen.present
+        range_index, page_index = seen.range_index, seen.page_index
+    return swapped.astype(np.uint32), present.astype(np.uint32)

@@ -10,6 +10,7 @@ struct node_map {
 	uint64_t blocks;
 	uint32_t block_shift;
 	uint32_t nodes; /* rows of node_pages */
+	int32_t index_of_hidden; /* for pages whose PFN is hidden, -1 unknown */
 };
 
 /* A position in a list of ranges: the next page to look at.  `range` == ranges at the end. */
@@ -24,11 +25,8 @@ int64_t memtierd_scan_pagemap(int pagemap_fd, const uint64_t *start, const uint3
 			      uint32_t max_count, const struct node_map *map, uint32_t *written, uint32_t *swapped,
 			      uint32_t *node_pages, const int32_t *stop);
 
-/* ranges.c: the PAGEMAP_SCAN ioctl */
+/* ranges.c: the PAGEMAP_SCAN ioctl, -ENOTTY when the kernel lacks it */
 int64_t memtierd_try_pagemap_scan(int pagemap_fd);
-int64_t memtierd_count_ranges(int pagemap_fd, const uint64_t *start, const uint32_t *pages, uint64_t regions,
-			      uint32_t max_count, uint32_t *written, uint32_t *swapped, uint32_t *present,
-			      const int32_t *stop);
 int64_t memtierd_populated(int pagemap_fd, uint64_t *position, uint64_t end, uint64_t *range_start,
 			   uint64_t *range_end, uint64_t capacity, const int32_t *stop);
 

@@ -5,7 +5,7 @@ import errno
 import numpy as np
 import numpy.typing as npt
 
-from memtierd.model import OUTCOMES, U32, U64, Outcome
+from memtierd.model import U64, Outcome
 from memtierd.native._memtierd import ffi, lib
 from memtierd.native.arrays import pointer, succeeded
 from memtierd.units import PAGE_BYTES
@@ -14,6 +14,7 @@ NOT_ATTEMPTED = -(1 << 31)
 """Status of pages that the kernel gave no answer for: no errno, and no node."""
 
 MAX_RANGES = 1024
+"""Ranges in one call of process_madvise (UIO_MAXIOV)."""
 MAX_BYTES = (1 << 31) - PAGE_BYTES
 
 _OUTCOME_OF_ERRNO = {
@@ -71,22 +72,3 @@ def page_out(pidfd: int, start: U64, length_bytes: U64) -> int:
 def outcome_of_errno(number: int) -> Outcome:
     """Return the outcome that an errno (positive) of a page or of a whole call means."""
     return _OUTCOME_OF_ERRNO.get(number, Outcome.OTHER)
-
-
-def tally(status: npt.NDArray[np.int32], owner: U32, weight: U32, target: int, outcomes: U64) -> dict[int, int]:
-    """Add the pages of a move_pages call to `outcomes`, shape (ranges, OUTCOMES); return the pages by errno.
-
-    `status`, `owner` (range) and `weight` (pages) have one entry an address.  A page that is on another node than the
-    target, or was not attempted, is BUSY: ask again.
-    """
-    outcome = np.full(len(status), Outcome.OTHER, np.intp)
-    outcome[(status >= 0) | (status == NOT_ATTEMPTED)] = Outcome.BUSY
-    outcome[status == target] = Outcome.MOVED
-    for number, meaning in _OUTCOME_OF_ERRNO.items():
-        outcome[status == -number] = meaning
-    pages = np.bincount(owner.astype(np.intp) * OUTCOMES + outcome, weight, minlength=outcomes.size)
-    outcomes += pages.astype(np.uint64).reshape(outcomes.shape)
-    refused = (status < 0) & (status != NOT_ATTEMPTED)
-    numbers, position = np.unique(-status[refused], return_inverse=True)
-    by_errno = np.bincount(position, weight[refused], minlength=len(numbers))
-    return {int(number): int(count) for number, count in zip(numbers, by_errno, strict=True)}

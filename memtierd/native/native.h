@@ -62,14 +62,14 @@ static inline bool is_movable(uint64_t entry)
 	return is_anonymous(entry) && (entry & PM_EXCLUSIVE);
 }
 
-/* Return the row of `node_pages` of a PFN; -1 when its node is unknown or the PFN is hidden (0: no CAP_SYS_ADMIN). */
+/* Return the row of `node_pages` of a PFN, which is 0 when it is hidden (no CAP_SYS_ADMIN); -1 for an unknown node. */
 static inline int node_of_pfn(const struct node_map *map, uint64_t pfn)
 {
 	uint64_t block = pfn >> map->block_shift;
 
-	if (pfn == 0 || block >= map->blocks)
+	if (pfn != 0 && block >= map->blocks)
 		return -1;
-	int node = map->index_of_block[block];
+	int node = pfn != 0 ? map->index_of_block[block] : map->index_of_hidden;
 	return node >= 0 && (uint32_t)node < map->nodes ? node : -1;
 }
 

@@ -19,6 +19,9 @@ class NodeMap:
     index_of_block: npt.NDArray[np.int8]
     """Entry PFN // block_pages: index of the node in MachineFacts.nodes, -1 where there is no memory."""
 
+    index_of_hidden: int = -1
+    """For pages whose PFN is hidden for want of CAP_SYS_ADMIN: 0 on a machine with one node, else -1, unknown."""
+
     @block_pages.validator
     def _check_block_pages(self, _attribute: "attrs.Attribute[int]", value: int) -> None:
         if value <= 0 or value & (value - 1):
@@ -35,6 +38,7 @@ def node_map_struct(node_map: NodeMap, nodes: int) -> tuple[Any, Any]:
             "blocks": len(node_map.index_of_block),
             "block_shift": node_map.block_pages.bit_length() - 1,
             "nodes": nodes,
+            "index_of_hidden": node_map.index_of_hidden,
         },
     )
     return struct, blocks

@@ -21,19 +21,19 @@ void count_swapped(const struct chunk *chunk, uint32_t *swapped)
 void count_nodes(const struct chunk *chunk, const struct node_map *map, uint64_t regions, uint32_t *node_pages)
 {
 	uint32_t nowhere = 0, *column = &nowhere, count = 0;
-	uint64_t block = UINT64_MAX;
+	uint64_t block = UINT64_MAX; /* of no PFN */
 
 	for (uint32_t i = 0; i < chunk->count; i++) {
 		uint64_t entry = chunk->entries[i], pfn = entry & PM_PFN_MASK;
 
-		if (!is_movable(entry) || pfn == 0)
+		if (!is_movable(entry))
 			continue;
-		if (pfn >> map->block_shift != block) {
+		if (pfn == 0 || pfn >> map->block_shift != block) {
 			int node = node_of_pfn(map, pfn);
 
 			*column += count;
 			count = 0;
-			block = pfn >> map->block_shift;
+			block = pfn != 0 ? pfn >> map->block_shift : UINT64_MAX;
 			column = node < 0 ? &nowhere : &node_pages[(uint64_t)node * regions + chunk->region];
 		}
 		count++;

@@ -1,8 +1,8 @@
 """Scan regions through /proc/PID/pagemap: what was accessed or written, what is swapped out, which node has what.
 
 All functions: `start` (bytes) and `pages` describe regions that ascend without overlap; the columns of results have
-one entry a region, are overwritten, and hold rubbish after an error.  `node_pages` has shape (nodes, regions); pages
-whose PFN is hidden (CAP_SYS_ADMIN is missing) or in no known memory block are counted on no node.  They return the
+one entry a region, are overwritten, and hold rubbish after an error.  `node_pages` has shape (nodes, regions) and
+counts movable pages: private ones that this process alone maps; pages of unknown nodes are on none.  They return the
 number of pagemap entries read and raise OSError: ESRCH when the address space is gone (the process exited or ran
 another program: open pagemap again), ECANCELED when `stop` was set.  ValueError when an array is not as described.
 """
@@ -18,7 +18,6 @@ from memtierd.native.arrays import (
     Stop,
     checked_count,
     cleared,
-    ranges_pointers,
     regions_pointers,
     stop_pointer,
     succeeded,
@@ -55,14 +54,6 @@ def scan_presence(
     """Count pages that are swapped out and pages on each node."""
     regions = regions_pointers(start, pages)
     return _scan_pagemap(pagemap_fd, regions, len(start), 0, node_map, ffi.NULL, swapped, node_pages, stop)
-
-
-def scan_swapped(pagemap_fd: int, start: U64, pages: U32, swapped: U32, stop: Stop) -> int:
-    """Count pages that are swapped out, of ranges in any order; slower than PAGEMAP_SCAN."""
-    regions = ranges_pointers(start, pages)
-    no_map = NodeMap(1, np.empty(0, np.int8))
-    no_nodes = np.empty((0, len(start)), np.uint32)
-    return _scan_pagemap(pagemap_fd, regions, len(start), 0, no_map, ffi.NULL, swapped, no_nodes, stop)
 
 
 def _scan_pagemap(

@@ -154,8 +154,3 @@ class Context:
         """Say that a part of the command failed; the command may go on and ends with a non-zero status."""
         self.report(message)
         self.status = 1
-
-
-def printable(text: str) -> str:
-    """Return text from another process with control characters escaped, so that it stays on its line."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

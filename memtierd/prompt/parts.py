@@ -1,8 +1,9 @@
 """Configurations of parts, as the prompt takes and shows them."""
 
+import os
 from typing import Any
 
-from memtierd.errors import CommandError
+from memtierd.errors import CommandError, errno_name
 
 
 def params_from_text(kind: str, name: str, text: str) -> Any:
@@ -20,8 +21,10 @@ def params_from_file(kind: str, name: str, path: str) -> Any:
         with open(path, encoding="utf-8") as file:
             text = file.read()
     except (OSError, ValueError) as error:
-        said = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
-        raise CommandError(f"read configuration {path!r}: {said}") from error
+        said = str(error)
+        if isinstance(error, OSError):
+            said = f"{os.strerror(error.errno or 0).lower()} ({errno_name(error.errno or 0)})"
+        raise CommandError(f"read configuration {path!r}: {said}; give a readable YAML file") from error
     return structure(kind, name, text, path)
 
 

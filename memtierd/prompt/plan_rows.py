@@ -8,12 +8,12 @@ from memtierd.placement.plan import Plan
 from memtierd.placement.text import describe_obstacle
 from memtierd.placement.wrong import outside, wrong_pages
 from memtierd.policies.common import Policy
-from memtierd.prompt.context import printable
 from memtierd.prompt.region_rows import rows_of_pid
 from memtierd.prompt.tables import Column, Table, from_rows
 from memtierd.reconcile import Reconciler
 from memtierd.regions.columns import OBSTACLE_BASE
 from memtierd.regions.lifecycle import BACKOFF
+from memtierd.text import printable
 from memtierd.units import format_node_set
 
 COLUMNS = (

@@ -5,7 +5,6 @@ import numpy as np
 from memtierd.errors import CommandError
 from memtierd.placement.text import describe_obstacle, node_name
 from memtierd.policies.common import Place
-from memtierd.prompt.context import printable
 from memtierd.prompt.region_rows import OUTCOME_NAMES, rows_of_pid
 from memtierd.reconcile import Reconciler
 from memtierd.regions.columns import OBSTACLE_BASE
@@ -13,6 +12,7 @@ from memtierd.regions.history import active_ms, idle_ms, is_judged
 from memtierd.regions.journal import ACTIVITY, Change
 from memtierd.regions.lifecycle import BACKOFF, PLACEMENT, CompiledMachine
 from memtierd.regions.table import RegionTable
+from memtierd.text import printable
 from memtierd.units import PAGE_BYTES, format_bytes
 
 

@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterable
 from io import TextIOWrapper
 from typing import TextIO
 
-from memtierd.errors import MemtierdError
+from memtierd.errors import MemtierdError, errno_name
 from memtierd.prompt.commands import COMMANDS
 from memtierd.prompt.commands.help import unknown_command
 from memtierd.prompt.context import Context, DaemonPort, Memory, Writer
 from memtierd.prompt.grammar import Command, UsageError
-from memtierd.prompt.shell import ReaderLeftError, ShellPipe, descriptor_of
+from memtierd.prompt.output import Output
+from memtierd.prompt.shell import ReaderLeftError, ShellPipe
 from memtierd.prompt.terminal import history_path, line_editing
 from memtierd.prompt.tokens import Line, parse_line
+from memtierd.text import printable
 
 LOG = logging.getLogger("memtierd.prompt")
 PROMPT = "memtierd> "
@@ -43,16 +45,15 @@ class Session:
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._daemon = daemon
-        self._out = out
-        self._err = err
+        self._out = Output(out)
+        self._err = Output(err)
         self._echo = echo
         self._clock_ns = clock_ns
         self._memory = Memory()
         self._output_gone = False
+        self._interrupted = False
         self._name = "memtierd"
         """Who speaks in messages: the command that runs."""
-        for stream in (out, err):
-            _tolerate(stream, "backslashreplace")
 
     def run_line(self, text: str) -> int:
         """Run one command line and return its status: 0 done, 1 failed, 2 wrong usage, 70 a bug, 130 interrupted."""
@@ -66,6 +67,7 @@ class Session:
             self._lose_output()
             return OK
         except KeyboardInterrupt:
+            self._interrupted = True
             self._report("interrupted")
             return INTERRUPTED
         except MemtierdError as error:
@@ -86,8 +88,10 @@ class Session:
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
                 text = file.read()
         except (OSError, ValueError) as error:
-            said = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
-            self._report(f"read commands from {path!r}: {said}")
+            said = str(error)
+            if isinstance(error, OSError):
+                said = f"{os.strerror(error.errno or 0).lower()} ({errno_name(error.errno or 0)})"
+            self._report(f"read commands from {path!r}: {said}; give a readable file")
             return FAILED
         return self.run_text(text)
 
@@ -95,16 +99,18 @@ class Session:
         """Run lines from `stdin` to its end or to `q`; always returns 0.
 
         On a terminal there is a prompt, line editing and a history; Ctrl-C ends a command, Ctrl-D the session.
+        Without a person who types, Ctrl-C ends everything: a KeyboardInterrupt is raised.
         """
-        _tolerate(stdin, "surrogateescape")
+        if isinstance(stdin, TextIOWrapper):
+            stdin.reconfigure(errors="surrogateescape")
         if stdin.isatty() and self._out.isatty():
             with line_editing(history_path(os.environ), self._report):
-                self._run_lines(self._typed(), echo=False)
+                self._run_lines(self._typed(), echo=False, typed=True)
         else:
             self._run_lines(stdin, echo=self._echo)
         return OK
 
-    def _run_lines(self, lines: Iterable[str], *, echo: bool) -> int:
+    def _run_lines(self, lines: Iterable[str], *, echo: bool, typed: bool = False) -> int:
         """Run lines until one of them quits; that ends only these lines."""
         self._memory.quit_requested = False
         status = OK
@@ -112,7 +118,10 @@ class Session:
             text = line.rstrip("\n")
             if echo:
                 self._say(f"{PROMPT}{text}\n")
+            self._interrupted = False
             status = self.run_line(text) or status
+            if self._interrupted and not typed:
+                raise KeyboardInterrupt
             if self._memory.quit_requested or self._output_gone:
                 break
         self._memory.quit_requested = False
@@ -169,29 +178,24 @@ class Session:
             self._out.flush()
         except BrokenPipeError:
             self._lose_output()
+        except MemtierdError as error:
+            self._report(str(error))
 
     def _report(self, message: str) -> None:
         """Tell of a problem on the error output, each line with the name of the command before it."""
         try:
             for line in message.split("\n"):
-                self._err.write(f"{self._name}: {line}\n")
+                self._err.write(f"{self._name}: {printable(line)}\n")
             self._err.flush()
         except BrokenPipeError:
-            _discard(self._err)
+            self._err.discard()
+        except MemtierdError:
+            pass  # the error output can't be written: there is nowhere left to tell it
 
     def _lose_output(self) -> None:
         """Nobody reads what we print: end quietly."""
         self._output_gone = True
-        _discard(self._out)
-
-
-def _discard(stream: TextIO) -> None:
-    """Let a stream whose reader has gone write to nowhere, what it still holds included."""
-    descriptor = descriptor_of(stream)
-    if descriptor is not None:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, descriptor)
-        os.close(nowhere)
+        self._out.discard()
 
 
 def _resolve(words: tuple[str, ...]) -> tuple[Command | None, tuple[str, ...]]:
@@ -202,9 +206,3 @@ def _resolve(words: tuple[str, ...]) -> tuple[Command | None, tuple[str, ...]]:
     if command is None:
         raise UsageError(unknown_command(words[0], COMMANDS))
     return command, words[1:]
-
-
-def _tolerate(stream: TextIO, errors: str) -> None:
-    """Let a stream take any bytes or letters."""
-    if isinstance(stream, TextIOWrapper):
-        stream.reconfigure(errors=errors)

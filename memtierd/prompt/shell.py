@@ -1,14 +1,16 @@
 """The right side of a pipe: a shell that reads what a command writes."""
 
+import os
+import signal
 import subprocess
 import threading
-from collections.abc import Callable
 from types import TracebackType
 from typing import IO
 
 from memtierd.prompt.context import Writer
 
-_CHUNK_CHARACTERS = 1 << 16
+_CHUNK_BYTES = 1 << 16
+_ENDED_BY_SIGINT = frozenset({-signal.SIGINT, 128 + signal.SIGINT})
 
 
 class ReaderLeftError(Exception):
@@ -20,11 +22,15 @@ class ShellPipe:
 
     An output without a file descriptor gets what the shell writes through a thread.  After the `with`
     block `status` is the shell's exit status, 128 + the signal's number when a signal ended it.
+
+    Ctrl-C reaches the shell command, too, and whether to end is its decision: a pager goes on.  So the block
+    ends only when the shell does, and raises the KeyboardInterrupt when that is what ended one of the two.
     """
 
     def __init__(self, command: str, out: Writer, err: Writer) -> None:
         self.status = 0
         self._out = out
+        self._pending = bytearray()
         out.flush()
         out_fd, err_fd = descriptor_of(out), descriptor_of(err)
         self._shell = subprocess.Popen(
@@ -32,8 +38,7 @@ class ShellPipe:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE if out_fd is None else out_fd,
             stderr=subprocess.STDOUT if err_fd is None else err_fd,
-            encoding="utf-8",
-            errors="backslashreplace",
+            bufsize=0,
         )
         self._copier = threading.Thread(target=self._copy, args=(self._shell.stdout,), daemon=True)
         if self._shell.stdout is not None:
@@ -45,41 +50,61 @@ class ShellPipe:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        interrupted: BaseException | None = None
         try:
-            self._guarded(self._input.close)
+            if kind is None or issubclass(kind, Exception):
+                self.flush()
         except ReaderLeftError:
             pass
-        finally:
-            returned = self._shell.wait()
-            self.status = returned if returned >= 0 else 128 - returned
-            if self._shell.stdout is not None:
-                self._copier.join()
-                self._shell.stdout.close()
+        except KeyboardInterrupt as interrupt:
+            interrupted = interrupt
+        # Not before the rest was written or given up: nothing can block here.
+        self._input.close()
+        if isinstance(error, SystemExit):
+            return  # memtierd ends; nobody waits for a shell command that finds its input at its end
+        waited = self._wait()
+        self.status = waited if waited >= 0 else 128 - waited
+        if self._shell.stdout is not None:
+            self._copier.join()
+            self._shell.stdout.close()
+        if interrupted is not None:
+            raise interrupted
 
     def write(self, text: str) -> None:
         """Write to the shell command.  Raises ReaderLeftError when it reads no longer."""
-        self._guarded(lambda: self._input.write(text))
+        self._pending += text.encode("utf-8", "backslashreplace")
+        if len(self._pending) >= _CHUNK_BYTES:
+            self.flush()
 
     def flush(self) -> None:
         """Pass on what was written.  Raises ReaderLeftError when the command reads no longer."""
-        self._guarded(self._input.flush)
+        try:
+            while self._pending:
+                del self._pending[: os.write(self._input.fileno(), self._pending)]
+        except BrokenPipeError as error:
+            raise ReaderLeftError from error
 
     @property
-    def _input(self) -> IO[str]:
+    def _input(self) -> IO[bytes]:
         if self._shell.stdin is None:
             raise TypeError("the shell was started without an input")
         return self._shell.stdin
 
-    @staticmethod
-    def _guarded(act: Callable[[], object]) -> None:
-        try:
-            act()
-        except BrokenPipeError as error:
-            raise ReaderLeftError from error
+    def _wait(self) -> int:
+        """Wait for the end of the shell and return what ended it, as Popen says it."""
+        interrupt: KeyboardInterrupt | None = None
+        while True:
+            try:
+                returned = self._shell.wait()
+                break
+            except KeyboardInterrupt as error:
+                interrupt = error
+        if interrupt is not None and returned in _ENDED_BY_SIGINT:
+            raise interrupt
+        return returned
 
-    def _copy(self, source: IO[str]) -> None:
-        while text := source.read(_CHUNK_CHARACTERS):
-            self._out.write(text)
+    def _copy(self, source: IO[bytes]) -> None:
+        self._out.write(source.read().decode("utf-8", "backslashreplace"))
 
 
 def descriptor_of(stream: Writer) -> int | None:

@@ -71,5 +71,5 @@ def _narrowed(name: str, params: AutoParams) -> Any:
 def _require_placement(kernel: TrackerKernel, features: Features) -> None:
     """Refuse a machine where a scan could not say on which node pages are."""
     pfn = features.get("pagemap_pfn")
-    if not pfn.works and not (kernel.nodes == 1 and kernel.finds_populated):
+    if not pfn.works and kernel.nodes > 1:
         raise UnsupportedError(f"trackers can't see on which node pages are: {pfn.detail}")

@@ -8,13 +8,14 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 import attrs
-import numpy as np
 
 from memtierd import native
-from memtierd.errors import KernelError, ProcessGoneError, from_oserror
-from memtierd.linux.numa import cpu_to_node, node_map
+from memtierd.errors import KernelError
+from memtierd.linux.node_map import MemoryBlocks
+from memtierd.linux.numa import cpu_to_node
 from memtierd.linux.proc import Mapping, MappingUse, clear_refs, maps, process_facts, smaps
-from memtierd.linux.roots import ROOTS, Roots, pid_error, translated
+from memtierd.linux.proc_mem import opened
+from memtierd.linux.roots import ROOTS, Roots, translated
 from memtierd.model import U32, U64, AddressRange, MachineFacts, ProcessFacts, ProcessKey
 from memtierd.regions.carving import Geometry
 from memtierd.trackers.tracker import ScanStoppedError, StopFlag
@@ -55,6 +56,9 @@ class TrackerKernel(Protocol):
 
     def now_ns(self) -> int:
         """Return a monotonic time."""
+
+    def refresh(self) -> None:
+        """Take notice of memory that was plugged in or out; called before every round."""
 
     def facts(self, key: ProcessKey) -> ProcessFacts:
         """Return what placement needs to know; also the proof that the pid still names this process."""
@@ -113,7 +117,7 @@ class LinuxTrackerKernel:
     nodes: int
     memory_pages: int
     finds_populated: bool
-    node_map: native.NodeMap
+    memory: MemoryBlocks
     cpu_nodes: MappingType[int, int]
     """Node of each CPU that was online at the start."""
     clock: Callable[[], int]
@@ -122,6 +126,10 @@ class LinuxTrackerKernel:
     def now_ns(self) -> int:
         """Return the time of the injected clock."""
         return self.clock()
+
+    def refresh(self) -> None:
+        """Look which memory blocks there are, if their number has changed."""
+        self.memory.refresh()
 
     def facts(self, key: ProcessKey) -> ProcessFacts:
         """Return what placement needs to know."""
@@ -141,26 +149,12 @@ class LinuxTrackerKernel:
 
     @contextmanager
     def pagemap(self, key: ProcessKey) -> Iterator[int]:
-        """Open /proc/PID/pagemap; errors of reading it inside the `with` block are translated, too.
-
-        The open file stays with the address space it was opened for (fs/proc/task_mmu.c), so a
-        process checked after opening can't be exchanged for another one.  One without an address
-        space (it has exited, or is a kernel thread) reads as empty and is refused: PAGEMAP_SCAN on it
-        dereferences NULL in kernels before 6.16.
-        """
-        path = f"{self.roots.proc}/{key.pid}/pagemap"
-        try:
-            pagemap_fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise pid_error(f"open {path}", error, key.pid, self.roots) from error
-        try:
-            if not os.pread(pagemap_fd, 8, 0):
-                raise ProcessGoneError(f"read {path}")
-            yield pagemap_fd
-        except OSError as error:
-            raise _scan_error(f"read {path}", error) from error
-        finally:
-            os.close(pagemap_fd)
+        """Open /proc/PID/pagemap; errors of reading it inside the `with` block are translated, too."""
+        with opened(key, "pagemap", self.roots) as pagemap_fd:
+            try:
+                yield pagemap_fd
+            except OSError as error:
+                raise _scan_error(f"read the pagemap of pid {key.pid}", error) from error
 
     def open_idle(self) -> IdleFiles:
         """Open /proc/kpageflags and the idle bitmap (Documentation/admin-guide/mm/idle_page_tracking.rst)."""
@@ -177,11 +171,8 @@ class LinuxTrackerKernel:
         return native.populated(pagemap_fd, bounds, stop.array)
 
     def count_present(self, pagemap_fd: int, regions: Geometry, swapped: U32, node_pages: U32, stop: StopFlag) -> None:
-        """Count with PAGEMAP_SCAN on a machine with one node, by page frame number otherwise."""
-        if self._is_flat:
-            native.scan_presence_fast(pagemap_fd, *regions, swapped, node_pages[0], stop.array)
-        else:
-            native.scan_presence(pagemap_fd, *regions, self.node_map, swapped, node_pages, stop.array)
+        """Count by page frame number."""
+        native.scan_presence(pagemap_fd, *regions, self.memory.node_map, swapped, node_pages, stop.array)
 
     def count_dirty(
         self,
@@ -193,13 +184,10 @@ class LinuxTrackerKernel:
         node_pages: U32,
         stop: StopFlag,
     ) -> None:
-        """Count with PAGEMAP_SCAN on a machine with one node, by page frame number otherwise."""
-        if self._is_flat:
-            native.scan_soft_dirty_fast(pagemap_fd, *regions, max_count, written, swapped, node_pages[0], stop.array)
-        else:
-            native.scan_soft_dirty(
-                pagemap_fd, *regions, max_count, self.node_map, written, swapped, node_pages, stop.array
-            )
+        """Count by page frame number."""
+        native.scan_soft_dirty(
+            pagemap_fd, *regions, max_count, self.memory.node_map, written, swapped, node_pages, stop.array
+        )
 
     def count_idle(
         self,
@@ -219,17 +207,12 @@ class LinuxTrackerKernel:
             files.bitmap_fd,
             *regions,
             max_count,
-            self.node_map,
+            self.memory.node_map,
             accessed,
             swapped,
             node_pages,
             stop.array,
         )
-
-    @property
-    def _is_flat(self) -> bool:
-        """Return whether presence alone says on which node a page is."""
-        return self.nodes == 1 and self.finds_populated
 
 
 def linux_kernel(
@@ -241,16 +224,11 @@ def linux_kernel(
         nodes=len(nodes),
         memory_pages=sum(node.total_pages for node in machine.nodes) + machine.swap_total_pages,
         finds_populated=pagemap_scan,
-        node_map=_one_node_map() if len(nodes) == 1 else node_map(roots, nodes),
+        memory=MemoryBlocks(roots, nodes),
         cpu_nodes=cpu_to_node(roots),
         clock=clock,
         roots=roots,
     )
-
-
-def _one_node_map() -> native.NodeMap:
-    """Return a map with one block that holds every page frame."""
-    return native.NodeMap(block_pages=1 << 52, index_of_block=np.zeros(1, np.int8))
 
 
 def _scan_error(tried: str, error: OSError) -> Exception:
@@ -263,4 +241,4 @@ def _open(path: str, flags: int) -> int:
     try:
         return os.open(path, flags | os.O_CLOEXEC)
     except OSError as error:
-        raise from_oserror(f"open {path}", error, "run as root") from error
+        raise translated(f"open {path}", error) from error

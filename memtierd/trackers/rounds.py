@@ -91,8 +91,9 @@ class RoundTracker(ABC):
         """Look at all targets once; see Tracker.scan."""
         started_ns = self._kernel.now_ns()
         try:
+            self._kernel.refresh()
             results = [self._result(key, stop) for key in targets]
-        except ScanStoppedError:
+        except Exception:
             # What this round has counted is lost, so the next one must not pass for the full time.
             self._known.clear()
             raise
@@ -136,8 +137,7 @@ class RoundTracker(ABC):
             return ScanFailure(key, str(error))
 
     def _scan_process(self, key: ProcessKey, stop: StopFlag) -> ProcessScan:
-        if stop.is_set():
-            raise ScanStoppedError(f"scan pid {key.pid}: stopped before it began")
+        _check_stop(key, stop)
         kernel = self._kernel
         with kernel.pagemap(key) as pagemap_fd:
             facts = kernel.facts(key)
@@ -146,6 +146,7 @@ class RoundTracker(ABC):
             current = known if known is not None and started_ns - known.found_ns < self._update_ns else None
             subject = Subject(key, pagemap_fd, stop)
             regions, counts = self._observe(subject, current.regions if current else None)
+            _check_stop(key, stop)  # the kernel can't be stopped once it has begun to clear
             self._start_over(key)
             ended_ns = kernel.now_ns()
         if counts.finds_nothing and not kernel.mappings(key):
@@ -170,6 +171,11 @@ class RoundTracker(ABC):
             self._left_out.add(key)
         else:
             self._left_out.discard(key)
+
+
+def _check_stop(key: ProcessKey, stop: StopFlag) -> None:
+    if stop.is_set():
+        raise ScanStoppedError(f"scan pid {key.pid}: stopped before the end; its counts are dropped")
 
 
 def _primed(regions: Geometry, known: Known | None) -> Bool:

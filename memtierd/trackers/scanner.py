@@ -10,6 +10,7 @@ from memtierd.trackers.tracker import ScanStoppedError, StopFlag, Tracker
 
 _NS_PER_MS = 1_000_000
 _NS_PER_S = 1_000_000_000
+STOP_TIMEOUT_S = 0.5
 _MOST_TEXTS = 64
 """Distinct error texts that are remembered as reported."""
 
@@ -40,7 +41,7 @@ class Scanner:
         """Prepare; nothing runs yet.
 
         Args:
-            tracker: stays the caller's to close, after `stop`.
+            tracker: stays the caller's to close, after a `stop` that was in time.
             post: called in the scanner's thread with every finished round; must not wait for the thread that stops us.
             clock: monotonic time in nanoseconds, running as fast as real time.
             on_error: called in the scanner's thread with each distinct text of an unexpected error once.
@@ -67,7 +68,7 @@ class Scanner:
 
     @property
     def is_running(self) -> bool:
-        """Tell whether the thread was started and not stopped."""
+        """Tell whether the thread was started and has not ended."""
         return self._thread is not None
 
     def set_targets(self, targets: tuple[ProcessKey, ...]) -> None:
@@ -90,22 +91,28 @@ class Scanner:
             return
         self._stop = StopFlag()
         self._asked = True
-        self._thread = threading.Thread(target=self._run, args=(self._stop,), name=f"scanner-{self.tracker.name}")
+        self._thread = threading.Thread(
+            target=self._run, args=(self._stop,), name=f"scanner-{self.tracker.name}", daemon=True
+        )
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stop the thread and wait for its end; a round under way is dropped.  No effect when it is stopped.
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
+        """Stop the thread and return whether it ended in time; a round under way is dropped.
 
-        C code ends within milliseconds; a read of smaps or a write to clear_refs ends when the kernel has
-        walked the process, about 60 ms for each million pages.
+        C code ends within milliseconds, but nothing stops the kernel while it walks a mapping for smaps, or a
+        process for clear_refs: about 60 ms for each million pages.  A thread that is slow to end uses its tracker
+        until then, and posts nothing any more.
         """
         if self._thread is None:
-            return
+            return True
         with self._wake:
             self._stop.set()
             self._wake.notify()
-        self._thread.join()
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            return False
         self._thread = None
+        return True
 
     def _run(self, stop: StopFlag) -> None:
         targets: tuple[ProcessKey, ...] = ()
@@ -134,7 +141,10 @@ class Scanner:
             return
         started_ns = self._clock()
         try:
-            self._post(self.tracker.scan(targets, stop))
+            scan = self.tracker.scan(targets, stop)
+            if stop.is_set():
+                return
+            self._post(scan)
             self.rounds += 1
         except ScanStoppedError:
             return

@@ -57,18 +57,17 @@ class Posted:
         return {outcome: int(total[outcome]) for outcome in Outcome if total[outcome]}
 
 
-def real_kernel(*, pagemap_scan: bool | None = None) -> MoverKernel:
+def real_kernel() -> MoverKernel:
     """Return the port that the daemon uses."""
     node_ids = numa.machine_facts().node_ids
     node_map = numa.node_map(ROOTS, node_ids)
-    fast = native.has_pagemap_scan() if pagemap_scan is None else pagemap_scan
-    return host_kernel(lambda: (node_map, node_ids), fast)
+    return host_kernel(lambda: (node_map, node_ids))
 
 
 def blind_kernel(*node_ids: int) -> MoverKernel:
     """Return a port that knows the node of no page, so that every page is asked for."""
     node_map = native.NodeMap(1, np.empty(0, np.int8))
-    return host_kernel(lambda: (node_map, node_ids), native.has_pagemap_scan())
+    return host_kernel(lambda: (node_map, node_ids))
 
 
 @contextmanager
@@ -217,12 +216,9 @@ def test_without_swap_nothing_goes_out_and_that_is_said() -> None:
 
 
 @pytest.mark.usefixtures("swap")
-@pytest.mark.parametrize("pagemap_scan", [True, False])
-def test_swap_out_counts_what_is_really_out(pagemap_scan: bool) -> None:
-    if pagemap_scan and not native.has_pagemap_scan():
-        pytest.skip("needs PAGEMAP_SCAN")
+def test_swap_out_counts_what_is_really_out() -> None:
     touched = 3000
-    with Child(PAGES) as child, running(real_kernel(pagemap_scan=pagemap_scan)) as (mover, posted):
+    with Child(PAGES) as child, running(real_kernel()) as (mover, posted):
         child.do("write", 0, touched)
         mover.add(batch_of(child, SWAP_NODE))
         assert mover.wait(DEADLINE_S) is WaitResult.ALL_DONE

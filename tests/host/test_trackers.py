@@ -296,10 +296,6 @@ def test_a_reservation_of_many_terabytes_costs_only_what_is_populated(
 class Endless(LinuxTrackerKernel):
     """Takes a reservation for memory, reads it entry by entry, and says when it begins to."""
 
-    @property
-    def _is_flat(self) -> bool:
-        return False
-
     def count_present(self, pagemap_fd: int, regions: Geometry, swapped: U32, node_pages: U32, stop: StopFlag) -> None:
         COUNTING.set()
         super().count_present(pagemap_fd, regions, swapped, node_pages, stop)
@@ -319,6 +315,6 @@ def test_the_scanner_stops_in_the_middle_of_a_long_scan(child: Child, make: Call
     scanner.set_targets((child.key,))
     scanner.start()
     assert COUNTING.wait(60)
-    scanner.stop()
+    assert scanner.stop(60)
     assert posted == []
     assert errors == []

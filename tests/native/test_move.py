@@ -3,7 +3,6 @@
 import errno
 import itertools
 import os
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtierd import native
-from memtierd.model import OUTCOMES, Outcome
+from memtierd.model import Outcome
 from memtierd.native import NOT_ATTEMPTED, Collected, NodeMap
 from tests.native.child import Child
 from tests.native.layouts import (
@@ -109,7 +108,6 @@ def test_page_out_refuses_more_than_a_call_can_take(ranges: int, length_bytes: i
         native.page_out(-1, np.zeros(ranges, np.uint64), np.full(ranges, length_bytes, np.uint64))
 
 
-STATUSES = [0, 1, 2, NOT_ATTEMPTED, *(-code for code in (1, 2, 3, 12, 11, 13, 14, 16, 19, 22))]
 OUTCOME_OF_STATUS = {
     -errno.EPERM: Outcome.DENIED,
     -errno.ENOENT: Outcome.NOT_PRESENT,
@@ -121,33 +119,12 @@ OUTCOME_OF_STATUS = {
     -errno.EBUSY: Outcome.BUSY,
     -errno.ENODEV: Outcome.OTHER,
     -errno.EINVAL: Outcome.OTHER,
-    NOT_ATTEMPTED: Outcome.BUSY,
 }
-
-
-@given(
-    pages=st.lists(st.tuples(st.sampled_from(STATUSES), st.integers(0, 3), st.integers(1, 512))),
-    target=st.integers(0, 2),
-)
-def test_tally(pages: list[tuple[int, int, int]], target: int) -> None:
-    outcomes = np.ones((4, OUTCOMES), np.uint64)
-    expected, errnos = outcomes.tolist(), Counter[int]()
-    for status, owner, weight in pages:
-        outcome = OUTCOME_OF_STATUS.get(status, Outcome.MOVED if status == target else Outcome.BUSY)
-        expected[owner][outcome] += weight
-        if NOT_ATTEMPTED < status < 0:
-            errnos[-status] += weight
-    columns_of = np.array(pages, np.int64).reshape(-1, 3).T
-    answers, owners, weights = (row.astype(kind) for row, kind in zip(columns_of, "iII", strict=True))
-    found = native.tally(answers, owners, weights, target, outcomes)
-    assert outcomes.tolist() == expected
-    assert found == errnos
 
 
 @pytest.mark.parametrize(("status", "outcome"), OUTCOME_OF_STATUS.items())
 def test_outcome_of_an_errno(status: int, outcome: Outcome) -> None:
-    if status != NOT_ATTEMPTED:
-        assert native.outcome_of_errno(-status) == outcome
+    assert native.outcome_of_errno(-status) == outcome
 
 
 @pytest.mark.parametrize("max_pages", [1, 7, 300, 100000])
@@ -303,16 +280,14 @@ def test_any_memory(memory: tuple[list[int], list[int], Regions], target_index: 
     with word_file(entries) as pagemap_fd, word_file(flags) as flags_fd:
         steps = collect_all(pagemap_fd, flags_fd, start, pages, node_map, target_index, max_pages)
     slices = [entries[first : first + length] for first, length in ranges]
-    present = [sum(bool(entry & PRESENT) for entry in piece) for piece in slices]
     swapped = [sum(bool(entry & SWAPPED) for entry in piece) for piece in slices]
     anonymous = [sum(is_anonymous(entry) for entry in piece) for piece in slices]
     there = [
         sum(is_anonymous(entry) and index_of(node_map, entry & PFN_MASK) == target_index for entry in piece)
         for piece in slices
     ]
-    missing = [len(piece) - count for piece, count in zip(slices, present, strict=True)]
     zeros = np.zeros(len(ranges), np.uint64)
-    assert sum((step.present for step in steps), zeros).tolist() == (present if target_index < 0 else anonymous)
+    assert sum((step.present for step in steps), zeros).tolist() == anonymous
     groups = [
         group
         for step in steps
@@ -323,7 +298,7 @@ def test_any_memory(memory: tuple[list[int], list[int], Regions], target_index: 
     if target_index < 0:
         assert groups == []
         assert sum((step.already_there for step in steps), zeros).tolist() == swapped
-        absent = [count - out for count, out in zip(missing, swapped, strict=True)]
+        absent = [len(piece) - here - out for piece, here, out in zip(slices, anonymous, swapped, strict=True)]
         assert sum((step.not_present for step in steps), zeros).tolist() == absent
     else:
         assert groups == twin_groups(entries, flags, ranges, node_map, target_index)

@@ -28,6 +28,7 @@ from tests.native.layouts import (
     counts,
     errno_of,
     index_of,
+    is_anonymous,
     is_movable,
     one_node,
     stop_flag,
@@ -70,10 +71,6 @@ def twin_counts(pagemap_fd: int, regions: Regions, matches: Callable[[int], bool
     return [
         sum(matches(entry_of(pagemap_fd, page)) for page in range(first, first + pages)) for first, pages in regions
     ]
-
-
-def is_present(entry: int) -> bool:
-    return bool(entry & PRESENT)
 
 
 def is_swapped(entry: int) -> bool:
@@ -119,33 +116,13 @@ def test_page_counts_of_child_are_what_it_did(child: Child) -> None:
 
 
 @needs_pagemap_scan
-def test_fast_scans_of_child(child: Child) -> None:
-    regions = regions_of(child)
-    start, pages = columns(regions)
-    swapped, present, written = counts(regions), counts(regions), counts(regions)
-    native.scan_presence_fast(child.pagemap_fd, start, pages, swapped, present, stop_flag())
-    assert present.tolist() == twin_counts(child.pagemap_fd, regions, is_present)
-    assert swapped.tolist() == twin_counts(child.pagemap_fd, regions, is_swapped)
-    present.fill(7)
-    looked_at = native.scan_soft_dirty_fast(child.pagemap_fd, start, pages, 5, written, swapped, present, stop_flag())
-    assert present.tolist() == twin_counts(child.pagemap_fd, regions, is_present)
-    assert written.tolist() == [min(count, 5) for count in twin_counts(child.pagemap_fd, regions, is_written)]
-    assert looked_at >= sum(pages)
-
-
-@needs_pagemap_scan
 @pytest.mark.parametrize("stride", [2, 3])
-def test_fast_scan_of_fragmented_memory(stride: int) -> None:
+def test_populated_ranges_of_fragmented_memory(stride: int) -> None:
     """More ranges than one ioctl returns, so that it has to go on where the last one ended."""
     touched = range(0, 5000, stride)
     with Child(5000) as child:
         for page in touched:
             child.do("write", page)
-        regions = [(child.address // PAGE_BYTES + first, 7) for first in range(0, 4998, 7)]
-        start, pages = columns(regions)
-        swapped, present = counts(regions), counts(regions)
-        native.scan_presence_fast(child.pagemap_fd, start, pages, swapped, present, stop_flag())
-        assert present.tolist() == twin_counts(child.pagemap_fd, regions, is_present)
         whole = AddressRange(child.address, child.address + 5000 * PAGE_BYTES)
         starts, ends = native.populated(child.pagemap_fd, whole, stop_flag())
     assert starts.tolist() == [child.address + page * PAGE_BYTES for page in touched]
@@ -199,8 +176,9 @@ def test_any_layout(layout: tuple[list[int], Regions, NodeMap], max_count: int) 
     with word_file(entries) as pagemap_fd:
         check_against_twin(pagemap_fd, regions, node_map, max_count)
         start, pages = columns(regions[::-1])
-        swapped = native.count_swapped(pagemap_fd, start, pages, stop_flag())
-        assert swapped == sum(twin_counts(pagemap_fd, regions, is_swapped))
+        swapped, present = native.presence(pagemap_fd, start, pages)
+        assert swapped.tolist() == twin_counts(pagemap_fd, regions[::-1], is_swapped)
+        assert present.tolist() == twin_counts(pagemap_fd, regions[::-1], is_anonymous)
 
 
 def test_regions_larger_than_a_window() -> None:
@@ -257,19 +235,6 @@ def soft_dirty(fd: int, start: U64, pages: U32, stop: int) -> int:
     return native.scan_soft_dirty(fd, start, pages, 0, one_node(), counts(start), counts(start), nodes, stop_flag(stop))
 
 
-def presence_fast(fd: int, start: U64, pages: U32, stop: int) -> int:
-    return native.scan_presence_fast(fd, start, pages, counts(start), counts(start), stop_flag(stop))
-
-
-def soft_dirty_fast(fd: int, start: U64, pages: U32, stop: int) -> int:
-    column = counts(start)
-    return native.scan_soft_dirty_fast(fd, start, pages, 0, column, counts(start), counts(start), stop_flag(stop))
-
-
-def swapped(fd: int, start: U64, pages: U32, stop: int) -> int:
-    return native.count_swapped(fd, start, pages, stop_flag(stop))
-
-
 def populated(fd: int, start: U64, pages: U32, stop: int) -> object:
     end = int(start[-1]) + int(pages[-1]) * PAGE_BYTES
     return native.populated(fd, AddressRange(int(start[0]), end), stop_flag(stop))
@@ -283,19 +248,21 @@ def single_page(fd: int, start: U64, _pages: U32, _stop: int) -> object:
     return native.read_pagemap(fd, int(start[0]), 1)
 
 
-SLOW: list[Scan] = [presence, soft_dirty, swapped, collect]
-FAST: list[Scan] = [presence_fast, soft_dirty_fast, populated]
-if not native.has_pagemap_scan():
-    FAST = []
+def unstoppable(fd: int, start: U64, pages: U32, _stop: int) -> object:
+    return native.presence(fd, start, pages)
 
 
-@pytest.mark.parametrize("scan", [*SLOW, *FAST])
+READING: list[Scan] = [presence, soft_dirty, collect]
+STOPPABLE = [*READING, populated] if native.has_pagemap_scan() else READING
+
+
+@pytest.mark.parametrize("scan", STOPPABLE)
 def test_stop_flag_cancels(scan: Scan, child: Child) -> None:
     start, pages = columns(regions_of(child))
     assert errno_of(lambda: scan(child.pagemap_fd, start, pages, 1)) == errno.ECANCELED
 
 
-@pytest.mark.parametrize("scan", [*SLOW, *FAST, single_page])
+@pytest.mark.parametrize("scan", [*STOPPABLE, unstoppable, single_page])
 def test_dead_process_is_esrch(scan: Scan) -> None:
     with Child(100) as child:
         child.do("write", 0, 100)
@@ -305,17 +272,35 @@ def test_dead_process_is_esrch(scan: Scan) -> None:
             scan(child.pagemap_fd, start, pages, 0)
 
 
-@pytest.mark.parametrize("scan", [presence, soft_dirty, swapped, collect])
+@pytest.mark.parametrize("scan", [*READING, unstoppable])
 def test_unreadable_file_is_its_errno(scan: Scan) -> None:
     start, pages = columns([(0, 1)])
     assert errno_of(lambda: scan(-1, start, pages, 0)) == errno.EBADF
 
 
-@pytest.mark.parametrize("scan", [*FAST])
-def test_file_without_the_ioctl_is_enotty(scan: Scan) -> None:
+def test_file_without_the_ioctl_is_enotty() -> None:
     start, pages = columns([(0, 1)])
     with word_file([0]) as pagemap_fd:
-        assert errno_of(lambda: scan(pagemap_fd, start, pages, 0)) == errno.ENOTTY
+        assert errno_of(lambda: populated(pagemap_fd, start, pages, 0)) == errno.ENOTTY
+
+
+def test_a_file_opened_without_an_address_space_never_meets_the_ioctl() -> None:
+    """On kernels before 6.16 that ioctl would be a NULL pointer in the kernel."""
+    start, pages = columns([(0, 1)])
+    with word_file([]) as pagemap_fd:
+        assert errno_of(lambda: populated(pagemap_fd, start, pages, 0)) == errno.ESRCH
+
+
+def test_hidden_frames_are_on_the_only_node() -> None:
+    regions = [(0, 3), (3, 2)]
+    start, pages = columns(regions)
+    nodes = np.zeros((2, 2), np.uint32)
+    known = MOVABLE | 1
+    with word_file([MOVABLE, MOVABLE, known, PRESENT, MOVABLE]) as pagemap_fd:
+        for hidden, expected in ((1, [[1, 0], [2, 1]]), (-1, [[1, 0], [0, 0]])):
+            node_map = NodeMap(4, np.zeros(1, np.int8), hidden)
+            native.scan_presence(pagemap_fd, start, pages, node_map, counts(regions), nodes, stop_flag())
+            assert nodes.tolist() == expected
 
 
 START, PAGES = columns([(1, 4), (8, 4)])
@@ -381,8 +366,3 @@ def test_writes_of_a_real_process() -> None:
             child.pagemap_fd, start, pages, 0, one_node(), written, counts(regions), nodes, stop_flag()
         )
         assert written.tolist() == expected
-        if native.has_pagemap_scan():
-            native.scan_soft_dirty_fast(
-                child.pagemap_fd, start, pages, 0, written, counts(regions), counts(regions), stop_flag()
-            )
-            assert written.tolist() == expected

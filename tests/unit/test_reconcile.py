@@ -316,6 +316,34 @@ def test_room_is_shared_by_all_processes_and_limits_count_tracked_pages() -> Non
     assert rows_of(plan.blocked) == [1, 3]
 
 
+def test_limits_count_pages_that_arrived_and_were_not_seen_yet() -> None:
+    params = HeatParams(
+        heatmap=HeatmapParams(heat_max=1.0, heat_classes=2, heat_retention=1),
+        heat_numas={1: (0,)},
+        numa_size={0: str(8 * PAGE_BYTES)},
+    )
+    life = Life(HeatPolicy(params))
+    for at_ms in (1000, 2000):
+        life.scan(scan_of(FACTS, at_ms, TWO, accessed=[8, 7], node=2))
+    life.report(life.hand_over(2100), 2200)
+    assert targets_of(life.decide(2300)) == [], "the first region fills the limit, though no scan saw it there"
+    life.scan(scan_of(FACTS, 3000, TWO, accessed=[8, 7], node=2))
+    assert targets_of(life.decide(3100)) == [(0, 0)], "it was seen elsewhere"
+
+
+def test_a_target_that_turned_out_full_is_told_until_the_region_has_moved() -> None:
+    life = idle_life()
+    idle = life.reconciler.policy.activity.state("idle")
+    moves = life.hand_over(11_100)
+    life.report(moves, 11_200, Outcome.TARGET_FULL)
+    assert life.reconciler.obstacles() == [(0, idle, Obstacle.NO_ROOM)]
+    again = life.hand_over(21_300)
+    assert life.placement == ["queued"]
+    assert life.reconciler.obstacles() == [(0, idle, Obstacle.NO_ROOM)]
+    life.report(again, 21_400)
+    assert life.reconciler.obstacles() == []
+
+
 # dry run
 
 

@@ -12,11 +12,12 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import attrs
 import numpy as np
@@ -38,7 +39,7 @@ ABSENT = -2
 
 _SYS_MOVE_PAGES = 279  # x86_64
 _SYS_SET_MEMPOLICY = 238  # x86_64
-_MPOL_PREFERRED = 1  # include/uapi/linux/mempolicy.h
+_MPOL_DEFAULT, _MPOL_PREFERRED = 0, 1  # include/uapi/linux/mempolicy.h
 _PM_SWAP = np.uint64(1 << 62)  # Documentation/admin-guide/mm/pagemap.rst
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -121,6 +122,13 @@ def swapped_kb(pid: int) -> int:
     return int(match[1])
 
 
+def migrated_pages() -> int:
+    """Return how many pages the kernel has moved since it was started; nothing but memtierd makes it move any here."""
+    match = re.search(r"^pgmigrate_success ([0-9]+)$", Path("/proc/vmstat").read_text(), re.MULTILINE)
+    assert match is not None
+    return int(match[1])
+
+
 def free_mb(node: int) -> float:
     """Return the free memory of a node."""
     text = Path(f"/sys/devices/system/node/node{node}/meminfo").read_text()
@@ -136,7 +144,7 @@ def free_mb(node: int) -> float:
 class Meme:
     """A running meme and its arrays."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     arrays: tuple[Memory, ...]
 
     @property
@@ -148,40 +156,46 @@ class Meme:
 @contextmanager
 def meme(*arguments: str, node: int | None = None, cgroup: Path | None = None) -> Iterator[Meme]:
     """Run meme until the block ends; its memory begins on `node`, in `cgroup`."""
+    command = [str(MEME), *arguments]
+    if cgroup is not None:
+        command = ["sh", "-c", 'echo $$ >"$0" && exec "$@"', str(cgroup / "cgroup.procs"), *command]
+    with tempfile.TemporaryFile("w+") as output:
+        with nullcontext() if node is None else memory_on(node):
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output)
+        try:
+            yield Meme(process, _arrays_of(process, output))
+        finally:
+            process.kill()
+            process.wait()
 
-    def prepare() -> None:
-        if cgroup is not None:
-            (cgroup / "cgroup.procs").write_text(str(os.getpid()))
-        if node is not None:
-            prefer_node(node)
 
-    process = subprocess.Popen(
-        [MEME, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, preexec_fn=prepare
-    )
+def _arrays_of(process: subprocess.Popen[bytes], output: TextIO) -> tuple[Memory, ...]:
+    """Return the arrays of a meme, once they are there."""
+
+    def printed() -> str:
+        output.seek(0)
+        return output.read()
+
+    until("meme has its arrays", lambda: process.poll() is not None or "press enter" in printed(), printed)
+    assert process.poll() is None, printed()
+    bounds = [(int(start, 16), int(last, 16)) for start, last in re.findall(r"array: (\w+)-(\w+)", printed())]
+    return tuple(Memory(process.pid, start, last + 1 - start) for start, last in bounds)
+
+
+@contextmanager
+def memory_on(node: int) -> Iterator[None]:
+    """Let processes that are started in the block take memory from a node, as long as that has some."""
+    _set_memory_policy(_MPOL_PREFERRED, 1 << node)
     try:
-        assert process.stdout is not None
-        arrays = []
-        for line in process.stdout:
-            if match := re.search(r"array: ([0-9a-f]+)-([0-9a-f]+)", line):
-                start, last = int(match[1], 16), int(match[2], 16)
-                arrays.append(Memory(process.pid, start, last + 1 - start))
-            if "press enter" in line:
-                break
-        # Whoever prints must be read: rounds with an interval of 1 ms or more are announced.
-        drain = subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL)
-        process.stdout.close()
-        yield Meme(process, tuple(arrays))
+        yield
     finally:
-        process.kill()
-        process.wait()
-        drain.wait()
+        _set_memory_policy(_MPOL_DEFAULT, 0)
 
 
-def prefer_node(node: int) -> None:
-    """Let this process and what it starts take memory from a node, as long as that has some."""
-    mask = (ctypes.c_ulong * 1)(1 << node)
-    if _LIBC.syscall(_SYS_SET_MEMPOLICY, ctypes.c_int(_MPOL_PREFERRED), mask, ctypes.c_ulong(64)) != 0:
-        raise OSError(ctypes.get_errno(), "set_mempolicy")
+def _set_memory_policy(mode: int, nodes: int) -> None:
+    mask = (ctypes.c_ulong * 1)(nodes)
+    if _LIBC.syscall(_SYS_SET_MEMPOLICY, ctypes.c_int(mode), mask if nodes else None, ctypes.c_ulong(64)) != 0:
+        raise OSError(ctypes.get_errno(), f"set_mempolicy: {os.strerror(ctypes.get_errno())}")
 
 
 class Memtierd:
@@ -216,7 +230,7 @@ class Memtierd:
         assert self.process.stdout is not None
         self.process.stdin.write(f"{command} | cat; echo; echo END-OF-ANSWER\n")
         self.process.stdin.flush()
-        answer = []
+        answer: list[str] = []
         for line in self.process.stdout:
             if line.startswith("END-OF-ANSWER"):
                 return "".join(answer)

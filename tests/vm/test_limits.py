@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.vm.scenes import MIB, free_mb, meme, memtierd, prefer_node, until, zram_device
+from tests.vm.scenes import MIB, free_mb, meme, memory_on, memtierd, until, zram_device
 
 START, FAST, SLOW = 1, 0, 3
 
@@ -34,6 +34,7 @@ policy:
     pids: [{pid}]
     idledurationms: 1500
     idlenumas: [3]
+    reservepercent: 10
     retryms: 1000
     tracker:
       name: softdirty
@@ -68,8 +69,6 @@ def test_page_cache_makes_room_for_memory_that_is_moved(tmp_path: Path) -> None:
 @contextmanager
 def page_cache_on(node: int) -> Iterator[None]:
     """Fill a node with the page cache of a device full of zeros, until the block ends."""
-    with zram_device(int(free_mb(node)) + 64) as path, path.open("rb") as device:
-        subprocess.run(
-            ["cat"], check=True, stdin=device, stdout=subprocess.DEVNULL, preexec_fn=lambda: prefer_node(node)
-        )
+    with zram_device(int(free_mb(node)) + 64) as path, path.open("rb") as device, memory_on(node):
+        subprocess.run(["cat"], check=True, stdin=device, stdout=subprocess.DEVNULL)
         yield

@@ -66,3 +66,6 @@ def test_idle_memory_is_swapped_out_and_comes_back_with_its_use(tmp_path: Path, 
             # memtierd claims what the kernel says, within what else moved meanwhile.
             accepted = sum(int(row["ok_pages"]) for row in daemon.table("process_madvise"))
             assert accepted * PAGE // 1024 >= swapped_kb(load.pid)
+            daemon.ask("policy -stop")
+            daemon.ask(f"swap -pid {load.pid} -in")
+            assert array.portion(SWAP) < 0.1, where()

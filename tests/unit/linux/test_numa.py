@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memtierd.linux.node_map import ZoneSpan, map_blocks, node_map, paint, parse_zoneinfo
+from memtierd.linux.node_map import MemoryBlocks, ZoneSpan, map_blocks, node_map, paint, parse_zoneinfo
 from memtierd.linux.numa import cpu_to_node, machine_facts
 from memtierd.linux.swaps import SwapArea, parse_swaps
 from memtierd.model import NodeFacts
@@ -20,13 +20,34 @@ def test_four_nodes(tmp_path: Path) -> None:
     roots = lay_machine("four-nodes-6.12", tmp_path)
     facts = machine_facts(roots)
     assert facts.node_ids == (0, 1, 2, 3)
-    assert facts.nodes[0] == NodeFacts(0, 1015572 // KIB_PAGES, 986348 // KIB_PAGES, True, {0: 10, 1: 20, 2: 20, 3: 20})
+    # MemFree and Inactive(file); nothing of that is dirty.
+    free_pages = (986348 + 8244) // KIB_PAGES
+    assert facts.nodes[0] == NodeFacts(0, 1015572 // KIB_PAGES, free_pages, True, {0: 10, 1: 20, 2: 20, 3: 20})
     assert [node.has_cpu for node in facts.nodes] == [True, True, False, False]
     assert facts.swap_total_pages == facts.swap_free_pages == 131068 // KIB_PAGES
     assert cpu_to_node(roots) == {0: 0, 1: 1}
     blocks = node_map(roots, facts.node_ids)
     assert blocks.block_pages == 32768
     assert blocks.index_of_block.tolist() == [0] * 8 + [1] * 8 + [-1] * 16 + [2] * 8 + [3] * 8
+
+
+def test_memory_that_is_plugged_in_is_on_the_map_after_a_refresh(tmp_path: Path) -> None:
+    roots = lay_machine("four-nodes-6.12", tmp_path)
+    memory = MemoryBlocks(roots, (0, 1, 2, 3))
+    before = memory.node_map
+    assert before.index_of_block.tolist() == [0] * 8 + [1] * 8 + [-1] * 16 + [2] * 8 + [3] * 8
+    memory.refresh()
+    assert memory.node_map is before
+    (Path(roots.sys) / "devices/system/node/node3/memory48").mkdir()
+    (Path(roots.proc) / "meminfo").write_text("MemTotal:        4200000 kB\n")
+    memory.refresh()
+    assert memory.node_map.index_of_block.tolist() == [*before.index_of_block.tolist(), 3]
+
+
+def test_one_node_has_every_frame_and_also_the_hidden_ones(tmp_path: Path) -> None:
+    blocks = MemoryBlocks(lay_machine("one-node-6.18", tmp_path), (0,)).node_map
+    assert (blocks.index_of_block.tolist(), blocks.index_of_hidden) == ([0], 0)
+    assert blocks.block_pages >= 1 << 52
 
 
 def test_one_node(tmp_path: Path) -> None:
@@ -121,3 +142,18 @@ def test_swaps() -> None:
     ]
     assert parse_swaps(text)[0].free_kb == 130044
     assert parse_swaps("") == []
+
+
+@pytest.mark.parametrize(
+    ("cache", "free_pages"),
+    [
+        ("", 1000),
+        ("Inactive(file): 800 kB\nActive(file): 8000 kB\n", 1200),
+        ("Inactive(file): 800 kB\nDirty: 200 kB\nWriteback: 200 kB\n", 1100),
+        ("Inactive(file): 800 kB\nDirty: 8000 kB\nWriteback: 0 kB\n", 1000),
+    ],
+)
+def test_clean_inactive_page_cache_counts_as_free(tmp_path: Path, cache: str, free_pages: int) -> None:
+    kernel = FakeKernel(tmp_path)
+    kernel.put("proc/meminfo", f"MemTotal: 8000 kB\nMemFree: 4000 kB\n{cache}")
+    assert machine_facts(kernel.roots).nodes[0].free_pages == free_pages

@@ -10,7 +10,8 @@ import numpy as np
 
 from memtierd.errors import ProcessGoneError
 from memtierd.model import SWAP_NODE, U32, U64, ProcessKey
-from memtierd.mover.kernel import I32, MoverKernel, Stop
+from memtierd.mover.kernel import I32, MoverKernel
+from memtierd.native import Collected, Stop
 from memtierd.units import PAGE_BYTES
 
 KEY = ProcessKey(4242, 777)
@@ -70,19 +71,6 @@ class FakeProcess:
         return sum(1 for where in self.places.values() if where == place)
 
 
-@attrs.frozen(eq=False)
-class FakeCollected:
-    """What native.collect_pages returns, as far as the mover reads it."""
-
-    addresses: U64
-    owner: U32
-    weight: U32
-    already_there: U64
-    not_present: U64
-    range_index: int
-    page_index: int
-
-
 class FakeKernel:
     """Processes, the free pages of nodes and swap, and a port on them."""
 
@@ -123,8 +111,8 @@ class FakeKernel:
             raise ProcessGoneError(f"open a pidfd of pid {key.pid}")
         return self._opened("pidfd", process)
 
-    def open_pagemap(self, pid: int) -> int:
-        return self._opened("pagemap", self._by_pid(pid))
+    def open_pagemap(self, key: ProcessKey) -> int:
+        return self._opened("pagemap", self.processes[key])
 
     def close(self, fd: int) -> None:
         del self.open[fd]
@@ -159,7 +147,7 @@ class FakeKernel:
         target: int,
         max_pages: int,
         stop: Stop,
-    ) -> FakeCollected:
+    ) -> Collected:
         process = self._process("pagemap", pagemap_fd)
         assert self.open[kpageflags_fd][0] == "kpageflags"
         assert max_pages >= 1
@@ -191,12 +179,13 @@ class FakeKernel:
             page_index += inside
             if page_index == pages[range_index]:
                 range_index, page_index = range_index + 1, 0
-        return FakeCollected(
+        return Collected(
             np.array(addresses, np.uint64),
             np.array(owner, np.uint32),
             np.array(weight, np.uint32),
             already_there,
             not_present,
+            already_there + np.bincount(owner, weight, len(start)).astype(np.uint64),
             range_index,
             page_index,
         )

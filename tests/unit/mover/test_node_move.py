@@ -105,6 +105,20 @@ def test_a_call_that_ends_early_is_continued() -> None:
     assert bench.run() == {Outcome.MOVED: 4, Outcome.BUSY: 1, Outcome.DENIED: 1}
 
 
+def test_pinned_memory_does_not_pile_up() -> None:
+    """A process with pinned memory (of a device, say) has more pages that can't be moved than one call may take."""
+    process = process_of([0] * 300)
+    process.pinned = {page(index) for index in range(300)}
+    bench = Bench(process, [(0, 300)])
+    bench.kernel.move_ns = lambda _pages: 10_000_000
+    waiting: list[int] = []
+    bench.kernel.on_call = lambda _number: waiting.append(len(bench.work._waiting))
+    assert bench.run(chunk_pages=16) == {Outcome.BUSY: 300}
+    assert bench.kernel.largest_call_pages == 16
+    assert max(waiting) <= 2 * 16
+    assert sum(call.requested_pages for call in bench.recorder.calls) == 300 * (1 + 2)
+
+
 def test_shared_pages_are_denied() -> None:
     process = process_of([0] * 3)
     process.shared = {page(1)}

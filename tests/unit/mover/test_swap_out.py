@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from memtierd.model import SWAP_NODE, Outcome
 from memtierd.mover.params import MoverParams
-from memtierd.mover.swap_out import HUGE_PAGES, MAX_RANGES, SwapOut, cut
+from memtierd.mover.swap_out import HUGE_PAGES, SwapOut, cut
 from memtierd.mover.task import START, Position
 from memtierd.mover.work import Context, OpenFiles
+from memtierd.native import MAX_RANGES
 from memtierd.units import PAGE_BYTES
 from tests.unit.mover.mover_bench import Recorder, batch_of, context_of, ledger_of, run
 from tests.unit.mover.mover_fakes import BASE, KEY, FakeClock, FakeKernel, FakeProcess, page, process_of

@@ -105,7 +105,9 @@ def test_files(prompt: Prompt, tmp_path: Path) -> None:
     assert prompt.out.getvalue() == "one\ntwo\n"
     missing = str(tmp_path / "missing")
     assert prompt.session.run_file(missing) == 1
-    assert prompt.err.getvalue() == f"memtierd: read commands from '{missing}': no such file or directory\n"
+    assert prompt.err.getvalue() == (
+        f"memtierd: read commands from '{missing}': no such file or directory (ENOENT); give a readable file\n"
+    )
 
 
 def test_a_piped_loop_takes_the_last_line_without_newline_and_prints_no_prompt(prompt: Prompt) -> None:

@@ -176,6 +176,20 @@ def test_stop_ends_a_round_under_way_and_drops_it(bench: Bench) -> None:
     assert bench.scanner.rounds == 0
 
 
+def test_stop_does_not_wait_for_a_kernel_that_cannot_be_stopped(bench: Bench) -> None:
+    walked = threading.Event()
+    bench.tracker.behaviour = lambda stop: None if walked.wait(PATIENCE_S) else pytest.fail("never walked")
+    bench.scanner.set_targets((KEY,))
+    bench.scanner.start()
+    bench.next_call()
+    assert not bench.scanner.stop(timeout_s=0)
+    assert bench.scanner.is_running
+    walked.set()
+    assert bench.scanner.stop(PATIENCE_S)
+    assert bench.posted.empty()
+    assert bench.tracker.forgotten == [KEY]
+
+
 def test_stopping_twice_and_starting_again_works(bench: Bench) -> None:
     bench.scanner.stop()
     bench.scanner.set_targets((KEY,))

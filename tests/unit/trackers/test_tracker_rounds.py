@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -366,3 +367,42 @@ def test_closing_the_idlepage_tracker_closes_its_files(kernel: FakeKernel) -> No
     for fd in fds:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(fd)
+
+
+@pytest.mark.parametrize("make", [softdirty, referenced])
+def test_a_stop_before_the_clearing_prevents_it(
+    make: Maker, kernel: FakeKernel, process: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker, stop = make(kernel), StopFlag()
+    counted = kernel.count_present
+
+    def count_and_stop(*arguments: Any) -> None:
+        counted(*arguments)
+        stop.set()
+
+    monkeypatch.setattr(FakeKernel, "count_present", lambda _kernel, *arguments: count_and_stop(*arguments))
+    with pytest.raises(ScanStoppedError):
+        tracker.scan([KEY], stop)
+    assert kernel.clears == []
+
+
+def test_a_round_lost_to_a_bug_primes_every_region_anew(kernel: FakeKernel, process: FakeProcess) -> None:
+    tracker = softdirty(kernel)
+    scan_one(tracker)
+    assert scan_one(tracker).primed.all()
+
+    def fail(pid: int, stop: StopFlag) -> None:
+        raise ValueError("a bug")
+
+    kernel.during_count = fail
+    with pytest.raises(ValueError, match="a bug"):
+        tracker.scan([KEY], StopFlag())
+    kernel.during_count = lambda pid, stop: None
+    assert not scan_one(tracker).primed.any()
+
+
+def test_every_round_takes_notice_of_plugged_memory(kernel: FakeKernel, process: FakeProcess) -> None:
+    tracker = softdirty(kernel)
+    scan_one(tracker)
+    scan_one(tracker)
+    assert kernel.refreshed == 2

@@ -71,11 +71,15 @@ class FakeKernel:
     open_files: int = 0
     clears: list[tuple[int, int]] = attrs.field(factory=list)
     maps_read: int = 0
+    refreshed: int = 0
     during_count: Callable[[int, StopFlag], None] = lambda pid, stop: None
     """What happens while the pages of a process are counted."""
 
     def now_ns(self) -> int:
         return self.time_ns
+
+    def refresh(self) -> None:
+        self.refreshed += 1
 
     def facts(self, key: ProcessKey) -> ProcessFacts:
         self._process(key)

@@ -1,0 +1,61 @@
+"""Where results are printed: a stream whose failures are errors that an operator can read."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+from typing import TextIO
+
+from memtierd.errors import from_oserror
+
+
+class Output:
+    """A text stream that takes any letters.
+
+    A reader that has gone away is a BrokenPipeError; what else the kernel refuses is a KernelError.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write text."""
+        with _translated():
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Pass on what was written."""
+        with _translated():
+            self._stream.flush()
+
+    def fileno(self) -> int:
+        """Return the file descriptor.  Raises OSError when there is none."""
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        """Return whether a person reads it."""
+        return self._stream.isatty()
+
+    def discard(self) -> None:
+        """Let the stream write to nowhere from now on, what it still holds included."""
+        try:
+            descriptor = self._stream.fileno()
+        except OSError:
+            return  # it only lives in memory
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        advice = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise from_oserror("write output", error, advice) from error
