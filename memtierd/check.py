@@ -1,7 +1,7 @@
 """What the machine can do, and what a valid configuration asks for that this machine lacks."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from memtierd import policies
@@ -31,6 +31,14 @@ def summary(features: Features) -> str:
     works = ", ".join(feature.name for feature in features.features if feature.works)
     missing = ", ".join(feature.name for feature in features.features if not feature.works)
     return f"works here: {works or 'nothing'}; missing: {missing or 'nothing'} (memtierd -check says more)"
+
+
+def permissions(missing: Mapping[str, str]) -> str:
+    """Return what memtierd may not do for lack of capabilities; empty when it lacks none."""
+    if not missing:
+        return ""
+    lacks = ", ".join(f"{name} (to {use})" for name, use in missing.items())
+    return f"memtierd lacks {lacks}; run it as root with these capabilities"
 
 
 def warnings(policy: Part, machine: MachineFacts, features: Features) -> list[str]:

@@ -149,6 +149,7 @@ def _load(path: str) -> Part:
 def _check(options: Options, out: Output) -> int:
     """Print what the machine can do, and what the configuration wants beyond that."""
     from memtierd import check  # noqa: PLC0415  not needed by every run
+    from memtierd.linux.capabilities import missing_capabilities  # noqa: PLC0415
     from memtierd.linux.numa import machine_facts  # noqa: PLC0415
     from memtierd.linux.probe import probe  # noqa: PLC0415
 
@@ -156,6 +157,7 @@ def _check(options: Options, out: Output) -> int:
     machine, features = machine_facts(), probe()
     for line in check.describe_machine(machine, features):
         out.write(f"{line}\n")
+    out.write(f"permissions: {check.permissions(missing_capabilities()) or 'memtierd has what it needs'}\n")
     if policy is not None:
         for text in check.warnings(policy, machine, features):
             out.write(f"warning: {printable(text)}\n")
@@ -211,8 +213,11 @@ def _terminate(number: int, _frame: FrameType | None) -> None:
 
 def _start_policy(daemon: Any, policy: Part) -> None:
     from memtierd import check  # noqa: PLC0415
+    from memtierd.linux.capabilities import missing_capabilities  # noqa: PLC0415
 
     LOG.info("%s", check.summary(daemon.features))
+    if lacking := check.permissions(missing_capabilities()):
+        LOG.warning("%s", lacking)
     for text in check.warnings(policy, daemon.machine(), daemon.features):
         LOG.warning("%s", text)
     daemon.create_policy(policy.name)

@@ -15,7 +15,6 @@ from memtierd.control import Control
 from memtierd.errors import MemtierdError
 from memtierd.linux.numa import machine_facts
 from memtierd.linux.probe import Features, probe
-from memtierd.linux.proc import process_key
 from memtierd.linux.roots import ROOTS, Roots
 from memtierd.model import CallReport, MachineFacts, MoveReport, Scan
 from memtierd.mover import Mover, MoverParams
@@ -26,6 +25,7 @@ from memtierd.policies import PolicyParams
 from memtierd.policies.age import AgeParams
 from memtierd.reconcile import Reconciler
 from memtierd.trackers import Scanner, Tracker
+from memtierd.watchers.base import look_up
 from memtierd.watchers.poller import Poller
 
 LOG = logging.getLogger("memtierd")
@@ -43,7 +43,7 @@ class Daemon:
         machine = machine_facts(roots)
         self._reconciler = Reconciler(policies.build(AgeParams()), machine.node_ids, time.monotonic_ns())
         self._kernel = trackers.linux_kernel(
-            machine, pagemap_scan=self.features.pagemap_scan, clock=time.monotonic_ns, roots=roots
+            machine, pagemap_scan=self.features.works("pagemap_scan"), clock=time.monotonic_ns, roots=roots
         )
         self.mover = Mover(
             MoverParams(),
@@ -122,15 +122,17 @@ class Daemon:
                 self._start_tracking()
 
     def start_tracker(self, pids: Sequence[int]) -> None:
-        """Track exactly these processes.  Raises MemtierdError when one of them does not exist."""
+        """Track exactly these processes.  Raises MemtierdError when one of them can't be."""
         with self._lock:
             self._chosen(self.tracker_name, "tracker")
-            keys = frozenset(process_key(pid, self.roots) for pid in pids)
-            if any(key.pid == os.getpid() for key in keys):
-                raise MemtierdError(f"track pid {os.getpid()}: that is memtierd itself; give another pid")
+            found = look_up(pids, self.roots, os.getpid(), typed=True)
+            for pid, reason in sorted(found.left_out.items()):
+                raise MemtierdError(f"track pid {pid}: it {reason}; give the pid of a running process")
+            for error in found.refused:
+                raise error
             self._stop_tracking(keep=True)
             self._start_tracking()
-            self.control.watch(keys)
+            self.control.watch(found.keys)
 
     def stop_tracker(self) -> None:
         """Stop scanning; what was learned stays in the table."""

@@ -46,6 +46,7 @@ class FieldProblem(NamedTuple):
     """What a params class finds wrong with one of its fields in the light of the others."""
 
     field: str
+    """Its name; empty: the whole is wrong."""
     expected: str
     problem: str = ""
     """What is wrong; empty: the value itself is shown."""

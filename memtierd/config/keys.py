@@ -36,4 +36,4 @@ def known_names(given: str, known: Iterable[str]) -> str:
     names = sorted(known)
     listed = f"one of {', '.join(names)}" if len(names) != 1 else names[0]
     nearest = difflib.get_close_matches(normalized(given[:MAX_SHOWN]), names, n=1)
-    return f"perhaps {nearest[0]}; {listed}" if nearest and len(names) != 1 else listed
+    return f"perhaps {nearest[0]}, {listed}" if nearest and len(names) != 1 else listed

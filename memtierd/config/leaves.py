@@ -152,7 +152,7 @@ def _check_doubles(node: tree.Node, found: Collected, *path: str) -> None:
     if isinstance(node, tree.Sequence):
         seen = set()
         for index, item in enumerate(node.items):
-            if isinstance(item, tree.Scalar):
+            if isinstance(item, tree.Scalar) and type(item.value) is int:
                 if item.value in seen:
                     found.add(item.place, f"node {item.raw} twice in the list", "each node once", *path, str(index))
                 seen.add(item.value)

@@ -22,9 +22,9 @@ def empty(node: tree.Node) -> tree.Mapping:
 
 
 def add_field_problem(told: FieldProblem, node: tree.Node, entries: Entries, found: Collected) -> None:
-    path = [key_of(told.field)]
+    path = [key_of(told.field)] if told.field else []
     place, problem = node.place, told.problem or "wrong default"
-    if path[0] in entries:
+    if path and path[0] in entries:
         value = entries[path[0]][1]
         place, problem = value.place, told.problem or f"got {described(value)}"
         if told.key is not None:

@@ -13,8 +13,9 @@ import numpy as np
 from memtierd import native
 from memtierd.errors import KernelError, MemtierdError, UnsupportedError
 from memtierd.linux.numa import machine_facts
+from memtierd.linux.page_frames import open_idle_bitmap, open_kpageflags
 from memtierd.linux.proc_smaps import CLEAR_REFERENCED, clear_refs, smaps
-from memtierd.linux.roots import ROOTS, Roots, read_optional, translated
+from memtierd.linux.roots import ROOTS, Roots, open_fd, read_optional, translated
 from memtierd.linux.swaps import swaps
 from memtierd.model import U8
 from memtierd.units import KIB, PAGE_BYTES, format_bytes, format_node_set
@@ -40,8 +41,6 @@ class Features:
     """Everything that was tried at start."""
 
     features: tuple[Feature, ...]
-    numa_nodes: int
-    """Nodes that have memory."""
     thp_mode: str
     """"always", "madvise", "never", or "none" on a kernel without transparent huge pages."""
     disturbs: tuple[str, ...]
@@ -54,50 +53,9 @@ class Features:
                 return feature
         raise KeyError(name)
 
-    @property
-    def idle_bitmap(self) -> bool:
-        """Return whether the idle page bitmap can be read and written."""
-        return self.get("idlepage").works
-
-    @property
-    def soft_dirty(self) -> bool:
-        """Return whether written pages show in pagemap."""
-        return self.get("softdirty").works
-
-    @property
-    def referenced(self) -> bool:
-        """Return whether smaps shows referenced memory and it can be cleared."""
-        return self.get("referenced").works
-
-    @property
-    def pagemap_pfn(self) -> bool:
-        """Return whether pagemap shows page frame numbers."""
-        return self.get("pagemap_pfn").works
-
-    @property
-    def pagemap_scan(self) -> bool:
-        """Return whether the PAGEMAP_SCAN ioctl works."""
-        return self.get("pagemap_scan").works
-
-    @property
-    def kpageflags(self) -> bool:
-        """Return whether the flags of page frames can be read."""
-        return self.get("kpageflags").works
-
-    @property
-    def swap(self) -> bool:
-        """Return whether there is free swap space."""
-        return self.get("swap").works
-
-    @property
-    def move_pages(self) -> bool:
-        """Return whether pages can be moved between nodes."""
-        return self.get("move_pages").works
-
-    @property
-    def process_madvise(self) -> bool:
-        """Return whether another process's memory can be advised to be paged out."""
-        return self.get("process_madvise").works
+    def works(self, name: str) -> bool:
+        """Return whether a feature works.  A name that was not tried raises KeyError."""
+        return self.get(name).works
 
 
 def probe(roots: Roots = ROOTS) -> Features:
@@ -106,7 +64,7 @@ def probe(roots: Roots = ROOTS) -> Features:
     Only memory of this process is touched, and nothing of DAMON is written.
     """
     features = tuple(_tried(name, attempt, roots) for name, attempt in _ATTEMPTS.items())
-    return Features(features, _node_count(roots), _thp_mode(roots), _disturbances(roots))
+    return Features(features, _thp_mode(roots), _disturbances(roots))
 
 
 def _tried(name: str, attempt: Callable[[Roots], str], roots: Roots) -> Feature:
@@ -120,20 +78,12 @@ def _tried(name: str, attempt: Callable[[Roots], str], roots: Roots) -> Feature:
 
 
 def _idle_bitmap(roots: Roots) -> str:
-    path = f"{roots.sys}/kernel/mm/page_idle/bitmap"
-    try:
-        with _opened(path, os.O_RDWR) as bitmap:
-            os.pread(bitmap, _ENTRY_BYTES, 0)
-            # Zeros change nothing: a write sets idle the pages of its 1 bits
-            # (Documentation/admin-guide/mm/idle_page_tracking.rst).
-            os.pwrite(bitmap, bytes(_ENTRY_BYTES), 0)
-    except KernelError as error:
-        if error.errno != errno.ENOENT:
-            raise
-        raise UnsupportedError(
-            f"{path} does not exist; the kernel needs CONFIG_IDLE_PAGE_TRACKING, or use another tracker"
-        ) from error
-    return f"{path} can be read and written"
+    with _closing(open_idle_bitmap(roots)) as bitmap:
+        os.pread(bitmap, _ENTRY_BYTES, 0)
+        # Zeros change nothing: a write sets idle the pages of its 1 bits
+        # (Documentation/admin-guide/mm/idle_page_tracking.rst).
+        os.pwrite(bitmap, bytes(_ENTRY_BYTES), 0)
+    return "the idle page bitmap can be read and written"
 
 
 def _soft_dirty(_roots: Roots) -> str:
@@ -163,7 +113,7 @@ def _referenced_kb(memory: U8, roots: Roots) -> int:
 
 def _pagemap_pfn(roots: Roots) -> str:
     page = _own_memory()
-    with _opened(f"{roots.proc}/{os.getpid()}/pagemap", os.O_RDONLY) as pagemap:
+    with _closing(open_fd(f"{roots.proc}/{os.getpid()}/pagemap")) as pagemap:
         entries = native.read_pagemap(pagemap, page.ctypes.data, 1)
     if not int(entries[0]) & _PFN_MASK:
         raise UnsupportedError("pagemap hides page frame numbers; run as root (CAP_SYS_ADMIN)")
@@ -177,10 +127,9 @@ def _pagemap_scan(_roots: Roots) -> str:
 
 
 def _kpageflags(roots: Roots) -> str:
-    path = f"{roots.proc}/kpageflags"
-    with _opened(path, os.O_RDONLY) as flags:
+    with _closing(open_kpageflags(roots)) as flags:
         os.pread(flags, _ENTRY_BYTES, 0)
-    return f"{path} can be read"
+    return "flags of page frames can be read"
 
 
 def _swap(roots: Roots) -> str:
@@ -222,11 +171,8 @@ def _process_madvise(_roots: Roots) -> str:
     tried = "process_madvise(MADV_PAGEOUT) of no memory of this process"
     page = _own_memory()
     try:
-        pidfd = os.pidfd_open(os.getpid())
-        try:
+        with _closing(os.pidfd_open(os.getpid())) as pidfd:
             native.page_out(pidfd, np.array([page.ctypes.data], np.uint64), np.zeros(1, np.uint64))
-        finally:
-            os.close(pidfd)
     except OSError as error:
         raise translated(tried, error) from error
     return "memory can be paged out"
@@ -244,13 +190,6 @@ _ATTEMPTS: dict[str, Callable[[Roots], str]] = {
     "move_pages": _move_pages,
     "process_madvise": _process_madvise,
 }
-
-
-def _node_count(roots: Roots) -> int:
-    try:
-        return len(machine_facts(roots).nodes)
-    except KernelError:
-        return 0  # "numa" says why
 
 
 def _thp_mode(roots: Roots) -> str:
@@ -295,11 +234,7 @@ def _own_memory(pages: int = 1) -> U8:
 
 
 @contextmanager
-def _opened(path: str, flags: int) -> Iterator[int]:
-    try:
-        descriptor = os.open(path, flags | os.O_CLOEXEC)
-    except OSError as error:
-        raise translated(f"open {path}", error) from error
+def _closing(descriptor: int) -> Iterator[int]:
     try:
         yield descriptor
     finally:

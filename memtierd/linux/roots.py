@@ -23,6 +23,14 @@ ROOTS = Roots()
 """The mounts of this machine."""
 
 
+def open_fd(path: str, flags: int = os.O_RDONLY) -> int:
+    """Return a new descriptor (close-on-exec) of a pseudo file; the caller closes it.  Raises KernelError."""
+    try:
+        return os.open(path, flags | os.O_CLOEXEC)
+    except OSError as error:
+        raise translated(f"open {path}", error) from error
+
+
 def read_text(path: str) -> str:
     """Return the whole text of a pseudo file; bytes that are not UTF-8 become escapes such as ``\\xff``.
 

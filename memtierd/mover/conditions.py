@@ -7,7 +7,7 @@ from typing import Literal
 from memtierd.errors import KernelError
 from memtierd.model import SWAP_NODE, ProcessKey
 
-Kind = Literal["full", "cpuset"]
+Kind = Literal["full", "cpuset", "crashed"]
 _Key = tuple[Kind, int, ProcessKey | None]
 
 
@@ -32,6 +32,18 @@ class Conditions:
         advice = f"add node {target} to cpuset.mems of its cgroup or take the node out of the policy"
         message = str(KernelError(f"move pages of pid {key.pid} to node {target}", errno.EACCES, advice))
         self._note(("cpuset", target, key), message)
+
+    def crashed(self) -> None:
+        """Note that the mover stopped because of a bug."""
+        self._note(
+            ("crashed", 0, None),
+            "move pages: the mover has stopped; this is a bug, report it with what is on standard error",
+        )
+
+    def started(self) -> None:
+        """Withdraw that it stopped."""
+        with self._lock:
+            self._messages.pop(("crashed", 0, None), None)
 
     def succeeded(self, key: ProcessKey, target: int) -> None:
         """Withdraw what no longer holds, now that pages of a process arrived at a target."""

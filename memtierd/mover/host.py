@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 
 from memtierd import native
+from memtierd.linux.page_frames import open_kpageflags
 from memtierd.linux.pidfd import is_alive, open_pidfd
 from memtierd.linux.proc_mem import open_file
 from memtierd.linux.roots import ROOTS, Roots
@@ -23,7 +24,7 @@ def host_kernel(nodes: NodesOfFrames, roots: Roots = ROOTS) -> MoverKernel:
         open_pidfd=lambda key: open_pidfd(key, roots),
         is_alive=is_alive,
         open_pagemap=lambda key: open_file(key, "pagemap", roots),
-        open_kpageflags=lambda: os.open(f"{roots.proc}/kpageflags", os.O_RDONLY | os.O_CLOEXEC),
+        open_kpageflags=lambda: open_kpageflags(roots),
         close=os.close,
         collect_pages=_collector(nodes),
         move_pages=native.move_pages,

@@ -96,6 +96,7 @@ class Mover:
                 run.thread = threading.Thread(target=self._main, args=(run,), name="mover", daemon=True)
                 self._run = run
                 run.thread.start()
+            self._conditions.started()
             self._fire(Event.START)
             self._fire_work()
 
@@ -231,6 +232,7 @@ class Mover:
             with self._changed:
                 crashed = self._run is run
             if crashed:
+                self._conditions.crashed()
                 self.stop()
 
     def _next_task(self, run: _Run) -> Task | None:

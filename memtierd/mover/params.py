@@ -13,7 +13,11 @@ class MoverParams:
         10, doc="Time between two chunks; a chunk is what the bandwidth allows in this time.", unit="ms", at_least=1
     )
     bandwidth: int = option(
-        100, doc="Memory moved per second at most, the time of the system calls included.", unit="MB/s", at_least=1
+        100,
+        doc="Memory moved per second at most, the time of the system calls included.",
+        unit="MB/s",
+        at_least=1,
+        at_most=1_000_000,
     )
     busy_retries: int = option(
         3,

@@ -28,7 +28,9 @@ class PolicyParams:
         10_000, doc="How long a region waits after a failed move; doubled at each failure.", unit="ms", at_least=1
     )
     retry_max_ms: int = option(600_000, doc="The longest wait after failed moves.", unit="ms", at_least=1)
-    batch_mb: int = option(64, doc="Largest piece handed to the mover at a time.", unit="MB", at_least=1)
+    batch_mb: int = option(
+        64, doc="Largest piece handed to the mover at a time.", unit="MB", at_least=1, at_most=1_000_000
+    )
 
 
 @attrs.frozen

@@ -7,10 +7,10 @@ import numpy as np
 from memtierd.linux.proc import CLEAR_REFERENCED, CLEAR_SOFT_DIRTY
 from memtierd.model import U32, ProcessKey
 from memtierd.regions.carving import Geometry, carve
-from memtierd.trackers.kernel import TrackerKernel
+from memtierd.trackers.kernel import Counts, TrackerKernel
 from memtierd.trackers.params import GridParams, IdlePageParams, SoftDirtyParams
 from memtierd.trackers.ranges import referenced_share, tracked_ranges
-from memtierd.trackers.rounds import Counts, RoundTracker, Subject
+from memtierd.trackers.rounds import RoundTracker, Subject
 
 
 class GridTracker(RoundTracker):
@@ -63,15 +63,7 @@ class SoftDirtyTracker(GridTracker):
         self.params = params
 
     def _count(self, subject: Subject, regions: Geometry, counts: Counts) -> None:
-        self._kernel.count_dirty(
-            subject.pagemap_fd,
-            regions,
-            self._max_count,
-            counts.written,
-            counts.swapped,
-            counts.node_pages,
-            subject.stop,
-        )
+        self._kernel.count_dirty(subject.pagemap_fd, regions, self._max_count, counts, subject.stop)
         counts.accessed[:] = counts.written
         if self.params.track_referenced:
             np.maximum(counts.accessed, self._referenced(subject.key, regions, counts), out=counts.accessed)
@@ -97,7 +89,7 @@ class IdlePageTracker(GridTracker):
     name = "idlepage"
 
     def __init__(self, params: IdlePageParams, kernel: TrackerKernel, why: str = "") -> None:
-        """Open the files of idle page tracking.  Raises KernelError when they can't be opened."""
+        """Open the files of idle page tracking.  Raises KernelError or UnsupportedError when they can't be opened."""
         super().__init__(params, kernel, params.skip_page_prob, why)
         self.params = params
         self._files = kernel.open_idle()
@@ -108,16 +100,7 @@ class IdlePageTracker(GridTracker):
         self._files.close()
 
     def _count(self, subject: Subject, regions: Geometry, counts: Counts) -> None:
-        self._kernel.count_idle(
-            subject.pagemap_fd,
-            self._files,
-            regions,
-            self._max_count,
-            counts.accessed,
-            counts.swapped,
-            counts.node_pages,
-            subject.stop,
-        )
+        self._kernel.count_idle(subject.pagemap_fd, self._files, regions, self._max_count, counts, subject.stop)
 
     def _start_over(self, key: ProcessKey) -> None:
         """Nothing to do: see the class."""

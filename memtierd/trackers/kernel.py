@@ -8,17 +8,46 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 import attrs
+import numpy as np
 
 from memtierd import native
-from memtierd.errors import KernelError
+from memtierd.errors import MemtierdError
 from memtierd.linux.node_map import MemoryBlocks
 from memtierd.linux.numa import cpu_to_node
+from memtierd.linux.page_frames import open_idle_bitmap, open_kpageflags
 from memtierd.linux.proc import Mapping, MappingUse, clear_refs, maps, process_facts, smaps
 from memtierd.linux.proc_mem import opened
 from memtierd.linux.roots import ROOTS, Roots, translated
 from memtierd.model import U32, U64, AddressRange, MachineFacts, ProcessFacts, ProcessKey
 from memtierd.regions.carving import Geometry
 from memtierd.trackers.tracker import ScanStoppedError, StopFlag
+
+
+@attrs.frozen(eq=False)
+class Counts:
+    """What one scan counts in each region of one process, in pages."""
+
+    accessed: U32
+    written: U32
+    swapped: U32
+    node_pages: U32
+    """Shape (nodes, regions)."""
+
+    @classmethod
+    def zero(cls, regions: Geometry, nodes: int) -> "Counts":
+        """Return counts to be filled."""
+        size = regions.start.size
+        return cls(
+            accessed=np.zeros(size, np.uint32),
+            written=np.zeros(size, np.uint32),
+            swapped=np.zeros(size, np.uint32),
+            node_pages=np.zeros((nodes, size), np.uint32),
+        )
+
+    @property
+    def finds_nothing(self) -> bool:
+        """Return whether no page at all was found, in memory or in swap."""
+        return not self.node_pages.any() and not self.swapped.any()
 
 
 @attrs.frozen
@@ -38,8 +67,7 @@ class TrackerKernel(Protocol):
     """All that a tracker needs of the machine.
 
     Methods that take a process raise ProcessGoneError when it has ended and KernelError for
-    everything else; those that take a stop flag raise ScanStoppedError when it was set.  Counts are
-    added to columns of zeros with one entry a region; `node_pages` has shape (nodes, regions).
+    everything else; those that take a stop flag raise ScanStoppedError when it was set.
     """
 
     @property
@@ -81,20 +109,11 @@ class TrackerKernel(Protocol):
     def populated(self, pagemap_fd: int, bounds: AddressRange, stop: StopFlag) -> tuple[U64, U64]:
         """Return start and end of the present or swapped ranges inside `bounds`, ascending."""
 
-    def count_present(self, pagemap_fd: int, regions: Geometry, swapped: U32, node_pages: U32, stop: StopFlag) -> None:
-        """Count where pages are."""
+    def count_present(self, pagemap_fd: int, regions: Geometry, counts: Counts, stop: StopFlag) -> None:
+        """Fill the counts of where pages are."""
 
-    def count_dirty(
-        self,
-        pagemap_fd: int,
-        regions: Geometry,
-        max_count: int,
-        written: U32,
-        swapped: U32,
-        node_pages: U32,
-        stop: StopFlag,
-    ) -> None:
-        """Count soft-dirty pages, at most `max_count` a region (0: all), and where pages are."""
+    def count_dirty(self, pagemap_fd: int, regions: Geometry, max_count: int, counts: Counts, stop: StopFlag) -> None:
+        """Fill the counts of soft-dirty pages, at most `max_count` a region (0: all), and of where pages are."""
 
     def count_idle(
         self,
@@ -102,12 +121,10 @@ class TrackerKernel(Protocol):
         files: IdleFiles,
         regions: Geometry,
         max_count: int,
-        accessed: U32,
-        swapped: U32,
-        node_pages: U32,
+        counts: Counts,
         stop: StopFlag,
     ) -> None:
-        """Count pages that are not idle and set all pages idle again; and count where pages are."""
+        """Fill the counts of pages that are not idle, and set all idle again; and those of where pages are."""
 
 
 @attrs.frozen
@@ -158,10 +175,10 @@ class LinuxTrackerKernel:
 
     def open_idle(self) -> IdleFiles:
         """Open /proc/kpageflags and the idle bitmap (Documentation/admin-guide/mm/idle_page_tracking.rst)."""
-        kpageflags_fd = _open(f"{self.roots.proc}/kpageflags", os.O_RDONLY)
+        kpageflags_fd = open_kpageflags(self.roots)
         try:
-            bitmap_fd = _open(f"{self.roots.sys}/kernel/mm/page_idle/bitmap", os.O_RDWR)
-        except KernelError:
+            bitmap_fd = open_idle_bitmap(self.roots)
+        except MemtierdError:
             os.close(kpageflags_fd)
             raise
         return IdleFiles(kpageflags_fd, bitmap_fd)
@@ -170,23 +187,21 @@ class LinuxTrackerKernel:
         """Find present and swapped ranges with PAGEMAP_SCAN."""
         return native.populated(pagemap_fd, bounds, stop.array)
 
-    def count_present(self, pagemap_fd: int, regions: Geometry, swapped: U32, node_pages: U32, stop: StopFlag) -> None:
+    def count_present(self, pagemap_fd: int, regions: Geometry, counts: Counts, stop: StopFlag) -> None:
         """Count by page frame number."""
-        native.scan_presence(pagemap_fd, *regions, self.memory.node_map, swapped, node_pages, stop.array)
+        native.scan_presence(pagemap_fd, *regions, self.memory.node_map, counts.swapped, counts.node_pages, stop.array)
 
-    def count_dirty(
-        self,
-        pagemap_fd: int,
-        regions: Geometry,
-        max_count: int,
-        written: U32,
-        swapped: U32,
-        node_pages: U32,
-        stop: StopFlag,
-    ) -> None:
+    def count_dirty(self, pagemap_fd: int, regions: Geometry, max_count: int, counts: Counts, stop: StopFlag) -> None:
         """Count by page frame number."""
         native.scan_soft_dirty(
-            pagemap_fd, *regions, max_count, self.memory.node_map, written, swapped, node_pages, stop.array
+            pagemap_fd,
+            *regions,
+            max_count,
+            self.memory.node_map,
+            counts.written,
+            counts.swapped,
+            counts.node_pages,
+            stop.array,
         )
 
     def count_idle(
@@ -195,9 +210,7 @@ class LinuxTrackerKernel:
         files: IdleFiles,
         regions: Geometry,
         max_count: int,
-        accessed: U32,
-        swapped: U32,
-        node_pages: U32,
+        counts: Counts,
         stop: StopFlag,
     ) -> None:
         """Count by page frame number in the idle bitmap."""
@@ -208,9 +221,9 @@ class LinuxTrackerKernel:
             *regions,
             max_count,
             self.memory.node_map,
-            accessed,
-            swapped,
-            node_pages,
+            counts.accessed,
+            counts.swapped,
+            counts.node_pages,
             stop.array,
         )
 
@@ -235,10 +248,3 @@ def _scan_error(tried: str, error: OSError) -> Exception:
     if error.errno == errno.ECANCELED:
         return ScanStoppedError(f"{tried}: stopped before the end; its counts are dropped")
     return translated(tried, error)
-
-
-def _open(path: str, flags: int) -> int:
-    try:
-        return os.open(path, flags | os.O_CLOEXEC)
-    except OSError as error:
-        raise translated(f"open {path}", error) from error

@@ -3,10 +3,10 @@
 from memtierd.linux.proc import CLEAR_REFERENCED
 from memtierd.model import ProcessKey
 from memtierd.regions.carving import Geometry, whole
-from memtierd.trackers.kernel import TrackerKernel
+from memtierd.trackers.kernel import Counts, TrackerKernel
 from memtierd.trackers.params import ReferencedParams
 from memtierd.trackers.ranges import referenced_share, tracked_ranges
-from memtierd.trackers.rounds import Counts, RoundTracker, Subject
+from memtierd.trackers.rounds import RoundTracker, Subject
 
 _SPARSE_GRID_PAGES = 512
 
@@ -32,7 +32,7 @@ class ReferencedTracker(RoundTracker):
         self._note_left_out(subject.key, ranges)
         found = whole(ranges.start, ranges.end)
         counts = Counts.zero(found, self._kernel.nodes)
-        self._kernel.count_present(subject.pagemap_fd, found, counts.swapped, counts.node_pages, subject.stop)
+        self._kernel.count_present(subject.pagemap_fd, found, counts, subject.stop)
         counts.accessed[:] = referenced_share(uses, found, found.pages)
         return found, counts
 

@@ -7,9 +7,9 @@ import attrs
 import numpy as np
 
 from memtierd.errors import KernelError, ProcessGoneError
-from memtierd.model import U32, Bool, ProcessKey, ProcessScan, Scan, ScanFailure
+from memtierd.model import Bool, ProcessKey, ProcessScan, Scan, ScanFailure
 from memtierd.regions.carving import Geometry, covered
-from memtierd.trackers.kernel import TrackerKernel
+from memtierd.trackers.kernel import Counts, TrackerKernel
 from memtierd.trackers.ranges import Ranges
 from memtierd.trackers.tracker import ScanStoppedError, StopFlag
 
@@ -18,33 +18,6 @@ SPARSE_LEFT_OUT = (
     "mappings larger than all memory and swap are left out: this kernel can't tell which of their pages"
     " are populated; use Linux 6.7 or later, which has PAGEMAP_SCAN"
 )
-
-
-@attrs.frozen(eq=False)
-class Counts:
-    """What one scan counts in each region of one process."""
-
-    accessed: U32
-    written: U32
-    swapped: U32
-    node_pages: U32
-    """Shape (nodes, regions)."""
-
-    @classmethod
-    def zero(cls, regions: Geometry, nodes: int) -> "Counts":
-        """Return counts to be filled."""
-        size = regions.start.size
-        return cls(
-            accessed=np.zeros(size, np.uint32),
-            written=np.zeros(size, np.uint32),
-            swapped=np.zeros(size, np.uint32),
-            node_pages=np.zeros((nodes, size), np.uint32),
-        )
-
-    @property
-    def finds_nothing(self) -> bool:
-        """Return whether no page at all was found, in memory or in swap."""
-        return not self.node_pages.any() and not self.swapped.any()
 
 
 @attrs.frozen(eq=False)

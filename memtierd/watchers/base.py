@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import attrs
 
 from memtierd.errors import KernelError, ProcessGoneError
-from memtierd.linux.proc import stat
+from memtierd.linux.proc import stat, status
 from memtierd.linux.roots import Roots, translated
 from memtierd.model import ProcessKey
 
@@ -40,8 +40,10 @@ class Found:
     """One error for each process that could not be identified for another reason than its end."""
 
 
-def look_up(pids: Iterable[int], roots: Roots, own_pid: int) -> Found:
+def look_up(pids: Iterable[int], roots: Roots, own_pid: int, *, typed: bool = False) -> Found:
     """Return the identities of those pids that memtierd may manage.
+
+    `typed` pids were written by somebody, who may have given the number of a thread; the kernel lists none.
 
     Left out are memtierd itself, which would wait for its own moves, and what has no user memory:
     kernel threads, zombies, and pids that no process has.  Every start time is read anew: a
@@ -56,15 +58,18 @@ def look_up(pids: Iterable[int], roots: Roots, own_pid: int) -> Found:
             continue
         try:
             now = stat(pid, roots)
+            process = status(pid, roots).tgid if typed else pid
         except ProcessGoneError:
             left_out[pid] = "does not exist"
         except KernelError as error:
             refused.append(error)
         else:
-            if now.has_memory:
-                keys.append(ProcessKey(pid, now.start_ticks))
-            else:
+            if not now.has_memory:
                 left_out[pid] = "has no memory of its own (a kernel thread or a zombie)"
+            elif process != pid:
+                left_out[pid] = f"is a thread of process {process}"
+            else:
+                keys.append(ProcessKey(pid, now.start_ticks))
     return Found(frozenset(keys), left_out, tuple(refused))
 
 

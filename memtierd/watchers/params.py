@@ -2,10 +2,11 @@
 
 import os
 import re
+from collections.abc import Iterator
 
 import attrs
 
-from memtierd.parameters import Part, option, part
+from memtierd.parameters import FieldProblem, Part, option, part
 
 DEFAULT_INTERVAL_MS = 5000
 
@@ -16,9 +17,11 @@ def _interval_ms() -> int:
 
 
 def _check_cgroups(directories: tuple[str, ...]) -> str | None:
-    if directories and all(map(os.path.isabs, directories)):
+    relative = next((path for path in directories if not os.path.isabs(path)), None)
+    if directories and relative is None:
         return None
-    return "one or more absolute directories, such as /sys/fs/cgroup/track-me"
+    expected = "one or more absolute directories, such as /sys/fs/cgroup/track-me"
+    return expected if relative is None else f"{expected}; {relative!r} does not begin with /"
 
 
 def _check_pids(pids: tuple[int, ...]) -> str | None:
@@ -33,18 +36,8 @@ def _check_regexp(regexp: str | None) -> str | None:
     return None
 
 
-def _check_rule(rule: "FilterRule | None") -> str | None:
-    if rule is None or rule.conditions:
-        return None
-    return "at least one condition, such as ProcExeRegexp or MinVmRSSKb"
-
-
-def _check_rules(rules: "tuple[FilterRule, ...]") -> str | None:
-    return next((wrong for wrong in map(_check_rule, rules) if wrong), None)
-
-
 def _check_filters(rules: "tuple[FilterRule, ...]") -> str | None:
-    return _check_rules(rules) if rules else "at least one filter; without one no process would ever be chosen"
+    return None if rules else "at least one filter; without one no process would ever be chosen"
 
 
 @attrs.frozen(kw_only=True)
@@ -90,11 +83,11 @@ class FilterRule:
     min_vm_size_kb: int | None = _at_least_kb("virtual memory (VmSize)")
     min_vm_rss_kb: int | None = _at_least_kb("resident memory (VmRSS)")
     min_private_dirty_kb: int | None = _at_least_kb("modified memory of its own (Private_Dirty of smaps)")
-    and_: "tuple[FilterRule, ...]" = option((), doc="Matches when all of these rules match.", check=_check_rules)
+    and_: "tuple[FilterRule, ...]" = option((), doc="Matches when all of these rules match.")
     or_: "tuple[FilterRule, ...]" = option(
-        (), doc="Matches when any of these rules matches; not given, it is no condition.", check=_check_rules
+        (), doc="Matches when any of these rules matches; not given, it is no condition."
     )
-    not_: "FilterRule | None" = option(None, doc="Matches when this rule does not.", check=_check_rule)
+    not_: "FilterRule | None" = option(None, doc="Matches when this rule does not.")
 
     @property
     def conditions(self) -> int:
@@ -102,6 +95,17 @@ class FilterRule:
         thresholds = (self.min_vm_size_kb, self.min_vm_rss_kb, self.min_private_dirty_kb)
         given = sum(value is not None for value in (self.proc_exe_regexp, *thresholds, self.not_))
         return given + bool(self.and_) + bool(self.or_)
+
+    def problems(self) -> Iterator[FieldProblem]:
+        """Yield what is wrong with the rule as a whole: without a condition it would match every process."""
+        if not self.conditions:
+            names = tuple(field.name for field in attrs.fields(type(self)))
+            yield FieldProblem(
+                "",
+                "at least one, such as procexeregexp or minvmrsskb",
+                "a filter without a condition",
+                depends_on=names,
+            )
 
 
 @attrs.frozen(kw_only=True)

@@ -28,7 +28,7 @@ class PidlistWatcher:
 
     def poll(self) -> frozenset[ProcessKey]:
         """Return those listed processes that run now."""
-        found = look_up(self.params.pids, self.roots, self.own_pid)
+        found = look_up(self.params.pids, self.roots, self.own_pid, typed=True)
         for key in found.keys:
             self._first_seen.setdefault(key.pid, key)
         keys = found.keys & frozenset(self._first_seen.values())

@@ -19,19 +19,20 @@ from memtierd.linux.proc import process_key
 from memtierd.model import U32, ProcessFacts, ProcessKey, ProcessScan, Scan
 from memtierd.regions.carving import Geometry
 from memtierd.trackers import REGISTRY, LinuxTrackerKernel, Scanner, StopFlag, Tracker, build, linux_kernel
+from memtierd.trackers.kernel import Counts
 from memtierd.units import PAGE_BYTES
 
 FEATURES = probe()
 NAMES = ("idlepage", "softdirty", "referenced")
-WORKING = [name for name in NAMES if FEATURES.get(name).works]
-MISSING = [name for name in NAMES if not FEATURES.get(name).works]
+WORKING = [name for name in NAMES if FEATURES.works(name)]
+MISSING = [name for name in NAMES if not FEATURES.works(name)]
 PAGES = 8192
 """Of an area that is in use: more than a TLB holds, which hides accesses from the kernel."""
 TIB_PAGES = (1 << 40) // PAGE_BYTES
 
 pytestmark = [
     pytest.mark.root,
-    pytest.mark.skipif(not FEATURES.pagemap_pfn, reason=FEATURES.get("pagemap_pfn").detail),
+    pytest.mark.skipif(not FEATURES.works("pagemap_pfn"), reason=FEATURES.get("pagemap_pfn").detail),
 ]
 
 PROGRAM = """
@@ -107,7 +108,7 @@ def child() -> Iterator[Child]:
 
 
 def kernel_of(cls: type[LinuxTrackerKernel] = LinuxTrackerKernel) -> LinuxTrackerKernel:
-    made = linux_kernel(machine_facts(), pagemap_scan=FEATURES.pagemap_scan, clock=time.monotonic_ns)
+    made = linux_kernel(machine_facts(), pagemap_scan=FEATURES.works("pagemap_scan"), clock=time.monotonic_ns)
     return cls(**attrs.asdict(made, recurse=False))
 
 
@@ -277,7 +278,7 @@ def test_a_zombie_and_a_reused_pid_are_gone(name: str, child: Child, make: Calla
     assert tracker.scan([child.key], StopFlag()).gone == (child.key,)
 
 
-@pytest.mark.skipif(not FEATURES.pagemap_scan, reason="needs PAGEMAP_SCAN")
+@pytest.mark.skipif(not FEATURES.works("pagemap_scan"), reason="needs PAGEMAP_SCAN")
 @pytest.mark.parametrize("name", WORKING)
 def test_a_reservation_of_many_terabytes_costs_only_what_is_populated(
     name: str, child: Child, make: Callable[..., Tracker]
@@ -296,9 +297,9 @@ def test_a_reservation_of_many_terabytes_costs_only_what_is_populated(
 class Endless(LinuxTrackerKernel):
     """Takes a reservation for memory, reads it entry by entry, and says when it begins to."""
 
-    def count_present(self, pagemap_fd: int, regions: Geometry, swapped: U32, node_pages: U32, stop: StopFlag) -> None:
+    def count_present(self, pagemap_fd: int, regions: Geometry, counts: Counts, stop: StopFlag) -> None:
         COUNTING.set()
-        super().count_present(pagemap_fd, regions, swapped, node_pages, stop)
+        super().count_present(pagemap_fd, regions, counts, stop)
 
 
 COUNTING = threading.Event()

@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -231,11 +232,16 @@ class Memtierd:
         self.process.stdin.write(f"{command} | cat; echo; echo END-OF-ANSWER\n")
         self.process.stdin.flush()
         answer: list[str] = []
-        for line in self.process.stdout:
-            if line.startswith("END-OF-ANSWER"):
-                return "".join(answer)
-            answer.append(line)
-        raise AssertionError(f"memtierd ended before it answered {command!r}; {self.tail()}")
+        impatience = threading.Timer(PATIENCE_S, self.process.kill)
+        impatience.start()
+        try:
+            for line in self.process.stdout:
+                if line.startswith("END-OF-ANSWER"):
+                    return "".join(answer)
+                answer.append(line)
+        finally:
+            impatience.cancel()
+        raise AssertionError(f"no answer to {command!r} before memtierd's end or {PATIENCE_S:g} s; {self.tail()}")
 
     def table(self, name: str) -> list[dict[str, Any]]:
         """Return a table of its statistics."""

@@ -10,6 +10,7 @@ import pytest
 from memtierd import config
 from memtierd.config.leaves import LEAF_HOOKS
 from memtierd.config.mappings import fields_by_key
+from memtierd.errors import ConfigError
 from memtierd.parameters import KIND_KEY, Option, option_of
 
 CASES = Path(__file__).parents[2] / "cases" / "config" / "good"
@@ -33,6 +34,14 @@ def check_type(wanted: Any) -> None:
     assert parts or wanted in LEAF_HOOKS or attrs.has(wanted), wanted
     for part in parts:
         check_type(part)
+
+
+def test_every_filter_without_a_condition_is_told_at_once() -> None:
+    text = "{source: {name: proc}, filters: [{minvmrsskb: 1}, {}, {and: []}, {not: {}}, {or: [{}]}, {minvmrsskb: x}]}"
+    with pytest.raises(ConfigError) as raised:
+        config.structure("pidwatcher", "filter", text, "x")
+    paths = [problem.split(": ")[1] for problem in raised.value.problems]
+    assert paths == ["filters.1", "filters.2", "filters.3.not", "filters.4.or.0", "filters.5.minvmrsskb"]
 
 
 REQUIRED = {

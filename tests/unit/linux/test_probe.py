@@ -24,29 +24,28 @@ NAMES = [
 def test_an_empty_tree_has_nothing_that_lives_in_files(tmp_path: Path) -> None:
     features = probe(FakeKernel(tmp_path).roots)
     assert [feature.name for feature in features.features] == NAMES
-    assert not any((features.idle_bitmap, features.referenced, features.pagemap_pfn, features.kpageflags))
-    assert not any((features.swap, features.get("numa").works))
-    assert (features.numa_nodes, features.thp_mode, features.disturbs) == (0, "none", ())
+    assert not any(map(features.works, ("idlepage", "referenced", "pagemap_pfn", "kpageflags", "swap", "numa")))
+    assert (features.thp_mode, features.disturbs) == ("none", ())
     assert all("\n" not in feature.detail and feature.detail for feature in features.features)
 
 
 def test_nodes_and_swap_of_a_machine(tmp_path: Path) -> None:
     features = probe(lay_machine("four-nodes-6.12", tmp_path))
-    assert (features.numa_nodes, features.swap, features.get("numa").works) == (4, True, True)
+    assert (features.works("swap"), features.works("numa")) == (True, True)
     assert features.thp_mode == "madvise"
 
 
 def test_full_swap_does_not_count(tmp_path: Path) -> None:
     kernel = FakeKernel(tmp_path)
     kernel.put("proc/swaps", "Filename Type Size Used Priority\n/swap file 4096 4096 -2\n")
-    assert not probe(kernel.roots).swap
+    assert not probe(kernel.roots).works("swap")
 
 
 def test_the_idle_bitmap_is_read_and_written_without_a_change(tmp_path: Path) -> None:
     kernel = FakeKernel(tmp_path)
     bitmap = kernel.put("sys/kernel/mm/page_idle/bitmap", "")
     bitmap.write_bytes(bytes(64))
-    assert probe(kernel.roots).idle_bitmap
+    assert probe(kernel.roots).works("idlepage")
     assert bitmap.read_bytes() == bytes(64)
 
 
@@ -79,4 +78,4 @@ def test_who_else_clears_accessed_bits(tmp_path: Path, files: dict[str, str], di
 
 def test_a_feature_that_was_not_tried() -> None:
     with pytest.raises(KeyError):
-        Features((), 1, "none", ()).get("telepathy")
+        Features((), "none", ()).get("telepathy")

@@ -308,6 +308,9 @@ def test_a_bug_in_the_thread_is_raised_and_leaves_nobody_waiting(bench: Bench, m
     assert bench.mover.tasks() == []
     assert not bench.kernel.open, "descriptors stay open"
     assert bench.recorder.dropped_pages() == 200
+    assert len(bench.mover.conditions()) == 1
+    bench.mover.start()
+    assert bench.mover.conditions() == ()
 
 
 PLACES = st.sampled_from([0, 0, 0, 0, 1, None, SWAP_NODE])

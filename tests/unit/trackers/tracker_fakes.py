@@ -10,9 +10,9 @@ import numpy as np
 from memtierd.errors import KernelError, ProcessGoneError
 from memtierd.linux.probe import Feature, Features
 from memtierd.linux.proc import CLEAR_REFERENCED, CLEAR_SOFT_DIRTY, Mapping, MappingUse
-from memtierd.model import U32, U64, AddressRange, ProcessFacts, ProcessKey
+from memtierd.model import U64, AddressRange, ProcessFacts, ProcessKey
 from memtierd.regions.carving import Geometry
-from memtierd.trackers.kernel import IdleFiles
+from memtierd.trackers.kernel import Counts, IdleFiles
 from memtierd.trackers.tracker import ScanStoppedError, StopFlag
 from memtierd.units import PAGE_BYTES
 
@@ -123,29 +123,27 @@ class FakeKernel:
         start = np.array([page * PAGE_BYTES for page in inside], np.uint64)
         return start, start + np.uint64(PAGE_BYTES)
 
-    def count_present(self, pagemap_fd: int, regions: Geometry, swapped: U32, node_pages: U32, stop: StopFlag) -> None:
+    def count_present(self, pagemap_fd: int, regions: Geometry, counts: Counts, stop: StopFlag) -> None:
         self.during_count(pagemap_fd, stop)
         if stop.is_set():
             raise ScanStoppedError("stopped")
         process = self._living(pagemap_fd)
         for index, pages in enumerate(_pages(regions)):
-            swapped[index] += len(pages & process.swapped)
+            counts.swapped[index] += len(pages & process.swapped)
             for page in pages & process.node_of.keys():
-                node_pages[process.node_of[page], index] += 1
+                counts.node_pages[process.node_of[page], index] += 1
 
     def count_dirty(
         self,
         pagemap_fd: int,
         regions: Geometry,
         max_count: int,
-        written: U32,
-        swapped: U32,
-        node_pages: U32,
+        counts: Counts,
         stop: StopFlag,
     ) -> None:
-        self.count_present(pagemap_fd, regions, swapped, node_pages, stop)
+        self.count_present(pagemap_fd, regions, counts, stop)
         for index, pages in enumerate(_pages(regions)):
-            written[index] = min(len(pages & self._living(pagemap_fd).dirty), max_count or 1 << 30)
+            counts.written[index] = min(len(pages & self._living(pagemap_fd).dirty), max_count or 1 << 30)
 
     def count_idle(
         self,
@@ -153,16 +151,14 @@ class FakeKernel:
         files: IdleFiles,
         regions: Geometry,
         max_count: int,
-        accessed: U32,
-        swapped: U32,
-        node_pages: U32,
+        counts: Counts,
         stop: StopFlag,
     ) -> None:
         os.fstat(files.bitmap_fd)
-        self.count_present(pagemap_fd, regions, swapped, node_pages, stop)
+        self.count_present(pagemap_fd, regions, counts, stop)
         process = self._living(pagemap_fd)
         for index, pages in enumerate(_pages(regions)):
-            accessed[index] = min(len(pages & process.young), max_count or 1 << 30)
+            counts.accessed[index] = min(len(pages & process.young), max_count or 1 << 30)
             process.young -= pages
 
     def _process(self, key: ProcessKey) -> FakeProcess:
@@ -191,4 +187,4 @@ def fake_features(*working: str) -> Features:
     """Return features of which only these work."""
     names = ("idlepage", "softdirty", "referenced", "pagemap_pfn")
     features = tuple(Feature(name, name in working, f"{name} is off; switch it on") for name in names)
-    return Features(features, numa_nodes=2, thp_mode="none", disturbs=())
+    return Features(features, thp_mode="none", disturbs=())

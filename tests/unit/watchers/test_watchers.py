@@ -149,6 +149,14 @@ def test_pidlist_takes_those_that_run(kernel: FakeKernel) -> None:
     ]
 
 
+def test_pidlist_says_whose_thread_a_number_is(kernel: FakeKernel) -> None:
+    kernel.add(1)
+    kernel.add(2, tgid=1)
+    watcher = _pidlist(kernel, 1, 2)
+    assert _pids(watcher) == {1}
+    assert watcher.conditions() == ("pid 2 is a thread of process 1",)
+
+
 def test_pidlist_waits_for_a_process(kernel: FakeKernel) -> None:
     watcher = _pidlist(kernel, 1)
     assert watcher.poll() == frozenset()
