@@ -9,6 +9,7 @@ from memtierd.errors import KernelError, ProcessGoneError, from_oserror
 
 _READ_BYTES = 1 << 16
 _AS_ROOT = "run as root"
+_WITH_CAPABILITIES = "run as root with all capabilities, memtierd -check says which are missing"
 
 
 @attrs.frozen
@@ -88,7 +89,9 @@ def pid_error(tried: str, error: OSError, pid: int, roots: Roots) -> KernelError
 
 def translated(tried: str, error: OSError) -> KernelError:
     """Translate an OSError met while doing `tried`, with the advice that lack of permission deserves."""
-    return from_oserror(tried, error, _AS_ROOT if error.errno in (errno.EACCES, errno.EPERM) else "")
+    if error.errno not in (errno.EACCES, errno.EPERM):
+        return from_oserror(tried, error)
+    return from_oserror(tried, error, _AS_ROOT if os.geteuid() else _WITH_CAPABILITIES)
 
 
 def _read(path: str) -> str:

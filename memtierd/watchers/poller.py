@@ -32,8 +32,11 @@ class Membership:
     conditions: tuple[str, ...]
 
 
+STOP_TIMEOUT_S = 0.5
+
+
 class Poller:
-    """Polls at once and then every interval; posts every answer, also an unchanged one."""
+    """Polls at once and then every interval; posts every answer, also an unchanged one.  Runs once."""
 
     def __init__(self, watcher: Polled, post: Callable[[Membership], None], on_error: Callable[[str], None]) -> None:
         self._watcher = watcher
@@ -41,32 +44,28 @@ class Poller:
         self._on_error = on_error
         self._wake = threading.Event()
         self._stopping = False
-        self._thread: threading.Thread | None = None
+        # A poll of many processes may take longer than anybody should wait for the end of the daemon.
+        self._thread = threading.Thread(target=self._run, name="pidwatcher", daemon=True)
 
     def start(self) -> None:
-        """Start the thread; no effect when it runs."""
-        if self._thread is None:
-            self._stopping = False
-            self._thread = threading.Thread(target=self._run, name="pidwatcher")
-            self._thread.start()
+        """Start the thread."""
+        self._thread.start()
 
-    def poll_now(self) -> None:
-        """Poll again without waiting for the interval to pass."""
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
+        """Stop the thread; return whether it ended in time.  A late one posts nothing any more."""
+        self._stopping = True
         self._wake.set()
-
-    def stop(self) -> None:
-        """Stop the thread and wait for its end."""
-        if self._thread is not None:
-            self._stopping = True
-            self._wake.set()
-            self._thread.join()
-            self._thread = None
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while not self._stopping:
-            self._wake.clear()
             try:
-                self._post(Membership(self._watcher.poll(), self._watcher.conditions()))
+                answer = Membership(self._watcher.poll(), self._watcher.conditions())
+                if not self._stopping:
+                    self._post(answer)
             except MemtierdError as error:
                 self._on_error(f"watch processes: {error}")
             self._wake.wait(self._watcher.interval_ms / 1000)
+            # Cleared before `_stopping` is looked at, so that a stop in between is not missed.
+            self._wake.clear()

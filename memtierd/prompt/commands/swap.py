@@ -32,7 +32,7 @@ from memtierd.prompt.page_walk import (
 from memtierd.units import MIB, PAGE_BYTES, format_bytes
 
 _CALL_RANGES = 1024
-_CALL_BYTES = 1 << 30
+_CALL_BYTES = 1 << 28
 """One process_madvise takes at most 1024 ranges and 2 GiB - 1 page (mm/madvise.c); this keeps huge pages whole."""
 
 
