@@ -12,7 +12,6 @@ import stat
 import sys
 import threading
 from collections.abc import Sequence
-from types import FrameType
 from typing import Any
 
 import attrs
@@ -24,7 +23,8 @@ from memtierd.parameters import Part
 from memtierd.prompt.grammar import Command, UsageError, flag
 from memtierd.prompt.kinds import SWITCH, TEXT
 from memtierd.prompt.output import Output
-from memtierd.text import printable
+from memtierd.signals import Terminated, Termination
+from memtierd.text import bounded, printable
 
 LOG = logging.getLogger("memtierd")
 
@@ -56,10 +56,6 @@ def _no_command(_context: Any, _options: Any) -> None:
 COMMAND_LINE = Command(
     "memtierd", "manage the memory of processes: hot to fast nodes, idle to slow ones or swap", _no_command, Options
 )
-
-
-class Terminated(SystemExit):
-    """SIGTERM or SIGHUP came: unwind and stop everything in order."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -110,7 +106,7 @@ def _close_output(status: int) -> int:
 
 def _say(lines: Sequence[str]) -> None:
     with contextlib.suppress(OSError):  # the error output can't be written: there is nowhere left to tell it
-        print(*map(printable, lines), sep="\n", file=sys.stderr, flush=True)
+        print(*map(bounded, lines), sep="\n", file=sys.stderr, flush=True)
 
 
 def _main(arguments: list[str]) -> int:
@@ -170,7 +166,9 @@ def _run(options: Options) -> int:
     from memtierd.daemon import Daemon  # noqa: PLC0415  the parts take time to load
     from memtierd.prompt.session import Session  # noqa: PLC0415
 
-    _take_signals()
+    # A shell starts what it puts into the background with SIGINT ignored; Python leaves that so, and so do we.
+    termination = Termination()
+    termination.take()
     policy = _load(options.config) if options.config is not None else None
     daemon = Daemon(dry_run=options.dry_run)
     session = Session(daemon, sys.stdout, sys.stderr, echo=options.echo)
@@ -193,22 +191,11 @@ def _run(options: Options) -> int:
         # A second signal must not interrupt the orderly end that the first one asked for.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
+        termination.release()
         daemon.stop()
         if policy is not None:
             LOG.info("policy %s stopped", policy.name)
     return status
-
-
-def _take_signals() -> None:
-    """Let SIGTERM, and SIGHUP unless nohup has it ignored, end memtierd in order; SIGINT is a KeyboardInterrupt."""
-    signal.signal(signal.SIGTERM, _terminate)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, _terminate)
-    # A shell starts what it puts into the background with SIGINT ignored; Python leaves that so, and so do we.
-
-
-def _terminate(number: int, _frame: FrameType | None) -> None:
-    raise Terminated(number)
 
 
 def _start_policy(daemon: Any, policy: Part) -> None:

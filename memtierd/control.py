@@ -3,7 +3,7 @@
 import logging
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -26,6 +26,8 @@ from memtierd.watchers.watched import Watched
 
 LOG = logging.getLogger("memtierd")
 T = TypeVar("T")
+_MOST_NAMED = 10
+"""How many processes one event names in the log before it only counts them."""
 _LOOK_NS = 1_000_000_000
 """How often processes are looked at whether they have ended."""
 
@@ -223,10 +225,8 @@ class Control:
         now = self._watched.keys
         if now == before:
             return
-        for key in sorted(set(now) - set(before)):
-            LOG.info("tracking pid %d", key.pid)
-        for key in sorted(set(before) - set(now)):
-            LOG.info("no longer tracking pid %d", key.pid)
+        _log_processes("tracking", set(now) - set(before))
+        _log_processes("no longer tracking", set(before) - set(now))
         self.on_targets(now)
 
     def _tick(self) -> Plan:
@@ -293,17 +293,32 @@ class Control:
             LOG.log(level, "%s %s", verb, describe_span(span, facts.key.pid, facts.name, self._reconciler.policy))
 
     def _obstacles(self) -> list[str]:
-        """Return one sentence for each process, state and obstacle that keeps memory from moving."""
-        policy, texts = self._reconciler.policy, []
+        """Return one sentence for each process, state and obstacle that keeps memory from moving.
+
+        When it is the same for many processes it is one sentence for all of them.
+        """
+        policy = self._reconciler.policy
+        subjects: dict[str, list[str]] = {}
         for process, activity, obstacle in self._reconciler.obstacles():
             facts = self._reconciler.processes.facts(process)
             state = policy.activity.declaration.states[activity]
             wanted = " or ".join(node_name(node) for node in policy.places[policy.place_of_state[activity]].nodes)
-            texts.append(
-                f"pid {facts.key.pid} ({facts.name}): {state} memory stays where it is, wanted on {wanted}:"
-                f" {describe_obstacle(obstacle)}"
-            )
-        return texts
+            sentence = f"{state} memory stays where it is, wanted on {wanted}: {describe_obstacle(obstacle)}"
+            subjects.setdefault(sentence, []).append(f"pid {facts.key.pid} ({facts.name})")
+        return [
+            f"{subject}: {sentence}"
+            for sentence, of in subjects.items()
+            for subject in (of if len(of) <= _MOST_NAMED else ["many processes (the command plan lists them)"])
+        ]
+
+
+def _log_processes(what: str, keys: Collection[ProcessKey]) -> None:
+    """Say what begins or ends for these processes; when they are too many to read, how many they are."""
+    if len(keys) > _MOST_NAMED:
+        LOG.info("%s %d processes", what, len(keys))
+        return
+    for key in sorted(keys):
+        LOG.info("%s pid %d", what, key.pid)
 
 
 def _answer(answer: "Future[Any]", ask: Callable[[], Any]) -> None:

@@ -6,3 +6,8 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def bounded(text: str, most: int = 2000) -> str:
+    """Return `text` printable, and cut off after `most` characters: what somebody typed may be a whole file."""
+    return printable(text) if len(text) <= most else f"{printable(text[:most])}… ({len(text)} characters)"

@@ -7,7 +7,7 @@ from typing import Literal
 from memtierd.errors import KernelError
 from memtierd.model import SWAP_NODE, ProcessKey
 
-Kind = Literal["full", "cpuset", "crashed"]
+Kind = Literal["full", "cpuset", "permission", "crashed"]
 _Key = tuple[Kind, int, ProcessKey | None]
 
 
@@ -33,6 +33,12 @@ class Conditions:
         message = str(KernelError(f"move pages of pid {key.pid} to node {target}", errno.EACCES, advice))
         self._note(("cpuset", target, key), message)
 
+    def not_permitted(self, key: ProcessKey, target: int) -> None:
+        """Note that memtierd lacks the right to move memory of a process."""
+        what = "swap out pages" if target == SWAP_NODE else "move pages"
+        advice = "run as root with all capabilities, memtierd -check says which are missing"
+        self._note(("permission", target, key), str(KernelError(f"{what} of pid {key.pid}", errno.EPERM, advice)))
+
     def crashed(self) -> None:
         """Note that the mover stopped because of a bug."""
         self._note(
@@ -50,6 +56,7 @@ class Conditions:
         with self._lock:
             self._messages.pop(("full", target, None), None)
             self._messages.pop(("cpuset", target, key), None)
+            self._messages.pop(("permission", target, key), None)
 
     def forget(self, key: ProcessKey) -> None:
         """Withdraw the conditions of a process that is no longer managed."""

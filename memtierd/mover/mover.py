@@ -296,6 +296,8 @@ class Mover:
             pacing.spend(work.step(pacing.chunk_pages))
         except (OSError, KernelError) as error:
             refusal = error.errno or errno.EIO
+            if refusal == errno.EPERM:
+                self._conditions.not_permitted(work.ledger.key, work.ledger.target)
             if refusal != errno.ECANCELED:  # that is our own stop flag, seen next in _may_step
                 work.end(outcome_of_errno(refusal), refusal)
 

@@ -257,6 +257,8 @@ class NodeMove:
             refusal = errno.ESRCH  # an exiting process has no mm any more: EINVAL (mm/migrate.c, find_mm_struct)
         elif refusal == errno.EACCES:
             self._context.conditions.outside_cpuset(self.ledger.key, self.ledger.target)
+        elif refusal == errno.EPERM:
+            self._context.conditions.not_permitted(self.ledger.key, self.ledger.target)
         self._count(chunk, left, outcome_of_errno(refusal), refusal)
         self.end(outcome_of_errno(refusal), refusal)
 

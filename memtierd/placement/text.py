@@ -11,7 +11,7 @@ _OBSTACLES = {
     Obstacle.NOT_ALLOWED: "the process's cpuset allows none of the wanted nodes",
     Obstacle.NO_ROOM: "the wanted nodes have no room left",
     Obstacle.NO_SWAP: "the system has no swap space",
-    Obstacle.SWAP_FULL: "the swap space is full",
+    Obstacle.SWAP_FULL: "the swap space has too little room left",
 }
 
 

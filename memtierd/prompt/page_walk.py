@@ -7,10 +7,9 @@ import attrs
 import numpy as np
 
 from memtierd import native
-from memtierd.errors import from_oserror
 from memtierd.linux.proc import maps
 from memtierd.linux.proc_maps import Mapping
-from memtierd.linux.roots import Roots
+from memtierd.linux.roots import Roots, translated
 from memtierd.model import U32, U64, AddressRange, Bool
 from memtierd.regions.carving import widen
 from memtierd.units import PAGE_BYTES
@@ -122,7 +121,7 @@ def kernel_errors(tried: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise from_oserror(tried, error) from error
+        raise translated(tried, error) from error
 
 
 def pieces(pagemap_fd: int, ranges: Ranges, *, sparse: bool = True) -> Iterator[Piece]:

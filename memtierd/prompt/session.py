@@ -16,7 +16,7 @@ from memtierd.prompt.output import Output
 from memtierd.prompt.shell import ReaderLeftError, ShellPipe
 from memtierd.prompt.terminal import history_path, line_editing
 from memtierd.prompt.tokens import Line, parse_line
-from memtierd.text import printable
+from memtierd.text import bounded
 
 LOG = logging.getLogger("memtierd.prompt")
 PROMPT = "memtierd> "
@@ -185,7 +185,7 @@ class Session:
         """Tell of a problem on the error output, each line with the name of the command before it."""
         try:
             for line in message.split("\n"):
-                self._err.write(f"{self._name}: {printable(line)}\n")
+                self._err.write(f"{self._name}: {bounded(line)}\n")
             self._err.flush()
         except BrokenPipeError:
             self._err.discard()

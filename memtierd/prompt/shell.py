@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import IO
 
@@ -92,19 +94,32 @@ class ShellPipe:
 
     def _wait(self) -> int:
         """Wait for the end of the shell and return what ended it, as Popen says it."""
-        interrupt: KeyboardInterrupt | None = None
-        while True:
-            try:
-                returned = self._shell.wait()
-                break
-            except KeyboardInterrupt as error:
-                interrupt = error
-        if interrupt is not None and returned in _ENDED_BY_SIGINT:
-            raise interrupt
+        interrupts: list[int] = []
+        with _noting(interrupts):
+            returned = self._shell.wait()
+        if interrupts and returned in _ENDED_BY_SIGINT:
+            raise KeyboardInterrupt
         return returned
 
     def _copy(self, source: IO[bytes]) -> None:
         self._out.write(source.read().decode("utf-8", "backslashreplace"))
+
+
+@contextmanager
+def _noting(interrupts: list[int]) -> Iterator[None]:
+    """Note SIGINT within the block instead of raising KeyboardInterrupt.
+
+    An exception out of Popen.wait() may come when the child was reaped already, and its status would be lost.
+    """
+    raises = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not raises or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda number, _frame: interrupts.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def descriptor_of(stream: Writer) -> int | None:

@@ -185,6 +185,60 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("arguments", "status"), [("-prompt", 0), ("-c help", 0), ("-c 'help | cat'", 0), ("-zzz", 2)])
+def test_closed_standard_streams(closed: str, arguments: str, status: int) -> None:
+    command = f"{sys.executable} -m memtierd {arguments} {closed}"
+    done = subprocess.run(command, shell=True, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("arguments", ["-h", "-version", "-check", "-c help", "-c 'regions -f json'"])
+def test_an_output_that_is_full_is_told_once(arguments: str) -> None:
+    command = f"{sys.executable} -m memtierd {arguments} >/dev/full"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(r"\w+: write output: no space left on device \(ENOSPC\); free some space\n", done.stderr)
+
+
+def test_a_full_error_output_changes_nothing() -> None:
+    done = subprocess.run(f"{sys.executable} -m memtierd -c bogus 2>/dev/full", shell=True, check=False)
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_commands_that_are_not_typed(number: signal.Signals, status: int) -> None:
+    """No later command runs; the shell behind the pipe gets its end of input and, on SIGINT, a signal of its own."""
+    commands = "nop | echo started; exec sleep 60\nnop | echo too far"
+    process = subprocess.Popen(
+        [*MEMTIERD, "-c", commands], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == "started\n"
+    os.killpg(process.pid, number)
+    assert process.wait(DEADLINE_S) == status
+    assert process.stdout.read() == ""
+    assert process.stderr.read() == ("nop: interrupted\n" if number == signal.SIGINT else "")
+
+
+def test_ctrl_c_while_it_starts_is_quiet() -> None:
+    """A finder of modules sends the signal in the middle of the imports."""
+    code = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'memtierd.prompt.kinds':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from memtierd.__main__ import main\n"
+        "sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "-c", "help"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 @pytest.mark.root
 def test_without_permission_it_says_so(tmp_path: Path) -> None:
     """An unprivileged user gets one sentence, no traceback."""

@@ -254,3 +254,30 @@ def test_a_call_that_is_not_answered_gives_up(stages: Callable[..., Stage]) -> N
         stage.control.call(lambda _: None, timeout_s=0.05)
     release.set()
     waiting.join()
+
+
+def test_many_processes_are_counted_and_not_named(
+    stages: Callable[..., Stage], caplog: pytest.LogCaptureFixture
+) -> None:
+    children = [subprocess.Popen(["sleep", "1000"]) for _ in range(12)]
+    try:
+        stage = stages(idle_numas=(77,))
+        with caplog.at_level(logging.INFO, logger="memtierd"):
+            keys = [process_key(child.pid) for child in children]
+            stage.control.watch(frozenset(keys))
+            for key in keys:
+                make_idle(stage, key, regions=1)
+            stage.control.tick_now()
+            stage.control.watch(frozenset(keys[:1]))
+            stage.control.tick_now()
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+    told = caplog.messages
+    assert [text for text in told if "tracking" in text] == ["tracking 12 processes", "no longer tracking 11 processes"]
+    stays = [text for text in told if "stays where it is" in text and "no longer" not in text]
+    assert [text.split(":")[0] for text in stays] == [
+        "many processes (the command plan lists them)",
+        f"pid {keys[0].pid} (test)",
+    ]

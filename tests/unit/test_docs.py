@@ -7,7 +7,8 @@ import attrs
 import pytest
 
 from memtierd.cli import COMMAND_LINE
-from memtierd.config import REGISTRIES
+from memtierd.config import REGISTRIES, load_text
+from memtierd.errors import ConfigError
 from memtierd.prompt.commands import COMMANDS
 
 README = Path("README.md").read_text(encoding="utf-8")
@@ -34,6 +35,16 @@ def test_every_parameter_of_a_named_part_is_in_the_readme(kind: str) -> None:
         for field in attrs.fields(params):
             key = field.name.rstrip("_").replace("_", "")
             assert field.name in DEPRECATED or f"`{key}`" in README, f"{kind} {name}: {key} is not in the README"
+
+
+def test_the_messages_for_a_wrong_file_are_real() -> None:
+    shown = re.findall(r"^wrong\.yaml:.*", README, re.MULTILINE)
+    text = 'policy:\n  name: age\n  config:\n    intervalms: "5"\n    pids: [4242]\n    idlenuma: [1]\n'
+    with pytest.raises(ConfigError) as raised:
+        load_text(text, "wrong.yaml")
+    assert len(shown) == len(raised.value.problems)
+    for line, problem in zip(shown, raised.value.problems, strict=True):
+        assert problem.startswith(line.removesuffix("…"))
 
 
 def test_links_lead_somewhere() -> None:

@@ -155,6 +155,8 @@ def _swap_out(context: Context, options: Options, key: ProcessKey, ranges: Range
     context.line(f"pid {key.pid}: swapped out {_amount(swapped)}, {_amount(after.present_pages)} stay in memory")
     if not swapped and before.present_pages:
         context.fail(f"swap out pages of pid {key.pid}: the kernel swapped out none; {_why_none(context)}")
+    elif after.present_pages and not context.daemon.machine().swap_free_pages:
+        context.fail(f"swap out pages of pid {key.pid}: the swap space is full; add some (swapon) for the rest")
 
 
 def _page_out(context: Context, key: ProcessKey, part: Ranges, pidfd: int, pagemap_fd: int) -> None:

@@ -1,5 +1,6 @@
 """The mover's queue, thread and commands, on a kernel in memory and a clock that only the mover moves."""
 
+import errno
 import itertools
 import queue
 import threading
@@ -281,6 +282,23 @@ def test_conditions_of_a_process_are_forgotten_with_it(bench: Bench) -> None:
     assert len(bench.mover.conditions()) == 1
     bench.mover.forget(KEY)
     assert bench.mover.conditions() == ()
+
+
+@pytest.mark.parametrize(("call", "target"), [("page_out", SWAP_NODE), ("move_pages", 1)])
+def test_lack_of_permission_is_a_condition(monkeypatch: pytest.MonkeyPatch, call: str, target: int) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise PermissionError(errno.EPERM, "")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeKernel, call, refuse)
+        refused = Bench(process_of([0] * 100))
+        refused.mover.start()
+        refused.mover.add(batch_of([(0, 100)], target))
+        refused.finish()
+    assert [("EPERM" in text, "pid 4242" in text) for text in refused.mover.conditions()] == [(True, True)]
+    refused.mover.forget(KEY)
+    assert refused.mover.conditions() == ()
+    refused.mover.stop()
 
 
 def test_a_batch_of_more_ranges_than_a_segment_is_done_whole() -> None:

@@ -1,0 +1,153 @@
+"""The prompt on a terminal: a pseudo terminal with a person's keys."""
+
+import os
+import pty
+import select
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+DEADLINE_S = 30.0
+PROMPT = b"memtierd> "
+
+
+class Terminal:
+    """A memtierd whose three standard streams are a terminal."""
+
+    def __init__(self, home: Path, *arguments: str) -> None:
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:
+            environment = {**os.environ, "HOME": str(home), "TERM": "dumb"}
+            environment.pop("XDG_STATE_HOME", None)
+            os.execve(sys.executable, [sys.executable, "-m", "memtierd", *arguments], environment)
+        self._shown = b""
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._fd, keys)
+
+    def until(self, text: bytes) -> bytes:
+        """Return what is shown up to the text, and take it as read."""
+        deadline = time.monotonic() + DEADLINE_S
+        while text not in self._shown:
+            ready, _, _ = select.select([self._fd], [], [], deadline - time.monotonic())
+            assert ready, f"no {text!r} on the terminal: {self._shown!r}"
+            self._shown += os.read(self._fd, 4096)
+        seen, found, self._shown = self._shown.partition(text)
+        return seen + found
+
+    def shows(self, text: bytes, within_s: float) -> bool:
+        """Return whether the text is shown soon."""
+        while text not in self._shown:
+            ready, _, _ = select.select([self._fd], [], [], within_s)
+            if not ready:
+                return False
+            self._shown += os.read(self._fd, 4096)
+        return True
+
+    def hang_up(self) -> None:
+        os.close(self._fd)
+        self._fd = -1
+
+    def status(self) -> int:
+        """Wait for its end and return its exit status."""
+        _, status = os.waitpid(self.pid, 0)
+        self.pid = 0
+        return os.waitstatus_to_exitcode(status)
+
+    def close(self) -> None:
+        if self.pid:
+            os.kill(self.pid, 9)
+            os.waitpid(self.pid, 0)
+        if self._fd >= 0:
+            os.close(self._fd)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    made: list[Terminal] = []
+
+    def start(home: Path = tmp_path) -> Terminal:
+        made.append(Terminal(home, "-prompt"))
+        made[-1].until(PROMPT)
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.close()
+
+
+def test_ctrl_c_ends_the_command_and_ctrl_d_the_session(terminal: Callable[..., Terminal]) -> None:
+    here = terminal()
+    here.type(b"nop | echo up; exec sleep 1000\r")
+    here.until(b"\nup")
+    here.type(b"\x03")
+    assert b"nop: interrupted" in here.until(PROMPT)
+    here.type(b"half a comm")
+    here.until(b"comm")
+    here.type(b"\x03")
+    while not here.shows(PROMPT, within_s=1):  # Python looks for a signal only when it waits for a key already
+        here.type(b"\x03")
+    here.type(b"nop -h\r")
+    here.until(b"nop: do nothing")
+    here.until(PROMPT)
+    here.type(b"\x04")
+    here.until(b"quit: EOF")
+    assert here.status() == 0
+
+
+PAGER = """
+import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+sys.stdin.read()
+print("up", flush=True)
+signal.sigwait({signal.SIGINT})
+print("caught", flush=True)
+open("/dev/tty").readline()
+print("still", flush=True)
+"""
+
+
+def test_a_pager_outlives_ctrl_c(terminal: Callable[..., Terminal], tmp_path: Path) -> None:
+    """Whoever reads the pipe decides itself what Ctrl-C means, and keeps the terminal until it ends."""
+    pager = tmp_path / "pager.py"
+    pager.write_text(PAGER)
+    here = terminal()
+    here.type(f"nop -h | exec {sys.executable} {pager}\r".encode())
+    here.until(b"\nup")
+    here.type(b"\x03")
+    here.until(b"caught")
+    here.type(b"\r")
+    assert b"still" in here.until(PROMPT)
+
+
+def test_the_history_is_kept_from_session_to_session(terminal: Callable[..., Terminal], tmp_path: Path) -> None:
+    first = terminal()
+    first.type(b"nop | echo first\rq\r")
+    first.until(b"quit.")
+    assert first.status() == 0
+    second = terminal()
+    second.type(b"\x1b[A\x1b[A\r")
+    assert b"\nfirst" in second.until(b"first\r\n" + PROMPT)
+    kept = tmp_path / ".local/state/memtierd/history"
+    assert kept.stat().st_mode & 0o077 == 0
+
+
+def test_a_home_that_does_not_exist_is_not_made(terminal: Callable[..., Terminal], tmp_path: Path) -> None:
+    home = tmp_path / "none"
+    here = terminal(home)
+    here.type(b"q\r")
+    assert b"(ENOENT)" in here.until(b"of yours")
+    assert here.status() == 0
+    assert not home.exists()
+
+
+def test_a_terminal_that_goes_away_ends_it_in_order(terminal: Callable[..., Terminal], tmp_path: Path) -> None:
+    here = terminal()
+    here.type(b"nop -h\r")
+    here.until(PROMPT)
+    here.hang_up()
+    assert here.status() in (0, 129)  # the end of the input, or SIGHUP, whichever is seen first
+    assert "nop -h" in (tmp_path / ".local/state/memtierd/history").read_text()
