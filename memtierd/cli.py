@@ -101,7 +101,17 @@ def _close_output(status: int) -> int:
         if status == OK:
             _say([f"memtierd: {error}"])
             status = FAILED
+    _drop_unwritable_errors()
     return status
+
+
+def _drop_unwritable_errors() -> None:
+    """Forget what standard error can't take: Python would try again at its end, and change the exit status."""
+    err = Output(sys.stderr)
+    try:
+        err.flush()
+    except (BrokenPipeError, MemtierdError):
+        err.discard()
 
 
 def _say(lines: Sequence[str]) -> None:

@@ -17,7 +17,8 @@ class Output:
     """
 
     def __init__(self, stream: TextIO) -> None:
-        if isinstance(stream, TextIOWrapper):
+        # Once: reconfigure() flushes, which may fail, and that belongs to flush() below.
+        if isinstance(stream, TextIOWrapper) and stream.errors != "backslashreplace":
             stream.reconfigure(errors="backslashreplace")
         self._stream = stream
 
