@@ -95,11 +95,13 @@ class Reconciler:
         before_ms, seen_ms = self.processes.observe(row, self.at_ms(process.started_ns))
         gap_ms = seen_ms - before_ms if before_ms else 0
         rows = self.table.rows_of(row)
-        history.record(self.table, rows, process, seen_ms, self.policy.heat, gap_ms)
-        placement = self.table.placement[rows]
-        # A scan that began before the last move ended may have looked before the pages moved.
-        seen = (placement == UNSEEN) & (self.table.not_before_ms[rows] <= seen_ms)
-        self._step_placement(_positions(rows)[seen], "observed", seen_ms)
+        unseen = self.table.placement[rows] == UNSEEN
+        # A scan that began before the last move ended may have looked at pages that then were no longer there:
+        # it can tell neither where they are nor whether they were used.
+        moved_meanwhile = unseen & (self.table.not_before_ms[rows] > seen_ms)
+        judged = attrs.evolve(process, primed=process.primed & ~moved_meanwhile)
+        history.record(self.table, rows, judged, seen_ms, self.policy.heat, gap_ms)
+        self._step_placement(_positions(rows)[unseen & ~moved_meanwhile], "observed", seen_ms)
 
     def forget(self, keys: Iterable[ProcessKey], now_ns: int) -> None:
         """Drop processes that ended or are watched no longer, with all their regions."""

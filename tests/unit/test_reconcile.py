@@ -121,6 +121,19 @@ def test_a_scan_that_began_before_the_move_ended_does_not_count(scan_ms: int, pl
     assert life.placement == [placement]
 
 
+@pytest.mark.parametrize(("scan_ms", "accesses"), [(11_499, 0), (11_500, 0), (11_501, 1)])
+def test_a_scan_that_began_before_the_move_ended_tells_nothing_of_use(scan_ms: int, accesses: int) -> None:
+    """It may have looked for a page's use where the page was no longer."""
+    life = idle_life()
+    life.report(life.hand_over(11_100), 11_500)
+    before = life.reconciler.table.accesses.copy()
+    life.scan(scan_of(FACTS, scan_ms, ONE, node=2, accessed=1))
+    assert (life.reconciler.table.accesses - before).tolist() == [accesses]
+    assert life.activity == ["idle"]
+    life.decide(11_600)
+    assert life.activity == ["warm" if accesses else "idle"]
+
+
 def test_a_move_that_did_not_help_is_tried_again() -> None:
     life = idle_life()
     life.report(life.hand_over(11_100), 11_500)
