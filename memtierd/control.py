@@ -237,6 +237,7 @@ class Control:
         machine, unknown = known_nodes(self._machine(), self._reconciler.node_ids)
         plan = self._reconciler.decide(self._clock_ns(), machine)
         self.conditions.hold("nodes", unknown)
+        self.conditions.hold("policy", self._reconciler.policy.conditions)
         self.conditions.hold("plan", self._obstacles())
         self.conditions.hold("mover", self._mover.conditions())
         if self.dry_run:

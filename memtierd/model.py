@@ -19,6 +19,16 @@ SWAP_NODE = -1
 """The place "swapped out", written like a node number, as HeatNumas does."""
 
 
+class Auto(enum.Enum):
+    """A value that memtierd finds out by itself."""
+
+    AUTO = "auto"
+
+
+NodeChoice = Auto | tuple[int, ...]
+"""Nodes named in a configuration, or `auto`: those of the fastest tier or of all slower ones, as the parameter says."""
+
+
 @attrs.frozen(order=True)
 class ProcessKey:
     """A process that can't be mistaken for a later one with the same pid."""
@@ -51,6 +61,8 @@ class ProcessFacts:
     """Mems_allowed_list of /proc/PID/status."""
     running_node: int
     """The node of the CPU it last ran on; -1 when unknown."""
+    oom_score: int = 0
+    """/proc/PID/oom_score: the higher, the sooner the kernel would kill it for want of memory."""
 
 
 @attrs.frozen
@@ -64,6 +76,10 @@ class NodeFacts:
     has_cpu: bool
     distances: dict[int, int]
     """Distance to every online node, from /sys/devices/system/node/nodeN/distance."""
+    tier: int = 0
+    """Rank of its memory tier among those of the machine; 0 is the fastest."""
+    available_pages: int = 0
+    """What could be had without swapping: MemFree, SReclaimable, and 80 % of Inactive(file) of the node's meminfo."""
 
 
 @attrs.frozen
@@ -102,6 +118,10 @@ class ProcessScan:
     swapped_pages: U32
     node_pages: U32
     """Shape (nodes, regions): present pages of each region on each node, nodes in the order of MachineFacts."""
+    huge_pages: U32 = attrs.field(
+        default=attrs.Factory(lambda scan: np.zeros(len(scan.pages), np.uint32), takes_self=True)
+    )
+    """Pages of each region that are mapped as parts of huge pages; 0 where the tracker does not look."""
 
     @property
     def key(self) -> ProcessKey:

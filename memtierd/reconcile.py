@@ -127,11 +127,15 @@ class Reconciler:
 
     # decide
 
-    def decide(self, now_ns: int, machine: MachineFacts) -> Plan:
-        """Step every region's activity, set where it should be, and return the plan to get it there."""
+    def decide(self, now_ns: int, machine: MachineFacts, heat: F32 | None = None) -> Plan:
+        """Step every region's activity, set where it should be, and return the plan to get it there.
+
+        `heat`, one entry a row, is what the policy judges by in place of the heat in the table.
+        """
         self._rebase(now_ns)
         now_ms = self.at_ms(now_ns)
-        value = self._step_activity(now_ms)
+        self.policy = self.policy.adapt(machine)
+        value = self._step_activity(now_ms, self.history(heat))
         self._desire(now_ms)
         wrong = wrong_pages(self.table.desired, self.table.node_pages, self.policy.places, self.node_ids)
         self._judge_placement(wrong, now_ms)
@@ -159,19 +163,26 @@ class Reconciler:
         )
         return [(code >> 16, code >> 8 & 0xFF, code & 0xFF) for code in told.tolist()]
 
-    def history(self) -> History:
-        """Return what the policy judges by, for every region."""
+    def history(self, heat: F32 | None = None) -> History:
+        """Return what the policy judges by, for every region; `heat` in place of the table's when given."""
         table = self.table
         return History(
             last_access_ms=table.last_access_ms,
             active_since_ms=table.active_since_ms,
             observed_ms=self.processes.observed_ms[table.process],
-            heat=table.heat,
+            heat=table.heat if heat is None else heat,
             judged=history.is_judged(table.flags),
+            accesses=table.accesses,
+            writes=table.writes,
+            pages=table.pages,
+            swapped_pages=table.swapped_pages,
+            node_pages=table.node_pages,
+            node_ids=self.node_ids,
+            process=table.process,
+            facts=self.processes.facts,
         )
 
-    def _step_activity(self, now_ms: int) -> F32:
-        seen = self.history()
+    def _step_activity(self, now_ms: int, seen: History) -> F32:
         events = self.policy.events(seen)
         before = self.table.activity
         after = self.policy.activity.step(before, events)

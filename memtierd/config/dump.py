@@ -1,5 +1,6 @@
 """Parameters to JSON with the keys of the seed, as ``-config-dump`` shows them and ``-config`` reads them."""
 
+import enum
 import json
 from typing import Any
 
@@ -21,6 +22,8 @@ def _plain(value: Any) -> Any:
         return {"Name": value.name, "Config": _plain(value.params)}
     if attrs.has(type(value)):
         return {camel_of(name): _plain(inner) for name, inner in _fields(value)}
+    if isinstance(value, enum.Enum):
+        return value.value
     if isinstance(value, dict):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, tuple):

@@ -34,36 +34,38 @@ def _complete_policy(structurer: Structurer, node: tree.Node, cls: type[PolicyPa
     pidwatcher: Part | None = None
     with found.under():
         params = structurer.fields_of(node, cls)
-    if isinstance(node, tree.Mapping):
+    if isinstance(node, tree.Mapping) and cls.watches:
         with found.under():
-            pidwatcher = _from_short_form(structurer, node, cls)
+            pidwatcher = _from_short_form(structurer, node, cls, needed=params is None or not params.finds_processes)
     found.finish()
     made: PolicyParams = attrs.evolve(
         params,
         pidwatcher=params.pidwatcher or pidwatcher,
-        tracker=params.tracker or structurer.default("tracker", "auto"),
+        tracker=params.tracker or (structurer.default("tracker", cls.default_tracker) if cls.watches else None),
         mover=structurer.default("mover") if params.mover is None else params.mover,
         **dict.fromkeys(SHORT_FORMS, ()),
     )
     return made
 
 
-def _from_short_form(structurer: Structurer, node: tree.Mapping, cls: type[PolicyParams]) -> Part | None:
+def _from_short_form(
+    structurer: Structurer, node: tree.Mapping, cls: type[PolicyParams], *, needed: bool
+) -> Part | None:
     """Return the pidwatcher that a short form stands for, None when a pidwatcher is given.
 
-    Raises Invalid when nothing or more than one thing says whom to watch.
+    Raises Invalid when more than one thing says whom to watch, or nothing although it is needed.
     """
     entries, _ = entries_of(node, fields_by_key(cls), "")
     given = [key for key in ("pidwatcher", *SHORT_FORMS) if key in entries and not is_nothing(entries[key][1])]
     found = Collected()
-    if not given:
+    if not given and needed:
         found.add(node.place, "missing key", _WHOM, "pidwatcher")
     for key in given[1:]:
         found.add(
             entries[key][0].place, f"{key} beside {given[0]}", f"only one of pidwatcher, {', '.join(SHORT_FORMS)}", key
         )
     found.finish()
-    return None if given[0] == "pidwatcher" else _short_form(structurer, node, entries, given[0])
+    return None if not given or given[0] == "pidwatcher" else _short_form(structurer, node, entries, given[0])
 
 
 def _short_form(structurer: Structurer, node: tree.Mapping, entries: Entries, key: str) -> Part:

@@ -18,6 +18,7 @@ from memtierd.config.keys import Field, key_of, known_names
 from memtierd.config.leaves import LEAF_HOOKS, check_leaves, check_whole, is_nothing, refuse_tag, with_limits, wrong
 from memtierd.config.mappings import Entries, add_field_problem, empty, entries_of, fields_by_key, integer_key
 from memtierd.config.problems import Collected, Invalid, quoted, shortened
+from memtierd.model import Auto
 from memtierd.parameters import KIND_KEY, NAMED_KEY, ChecksItself, FieldProblem, Part, option_of
 
 Registries = Mapping[str, Mapping[str, type[Any]] | type[Any]]
@@ -36,6 +37,7 @@ class Structurer:
             (_is_tuple, self._list),
             (_is_dict, self._map),
             (_is_optional, self._optional),
+            (_is_auto, self._auto),
             (attrs.has, self.fields_of),
         ):
             self.register(predicate, container_hook)
@@ -176,6 +178,19 @@ class Structurer:
         found.finish()
         return values
 
+    def _auto(self, node: tree.Node, wanted: Any) -> Any:
+        """Return Auto.AUTO, or the value of the other type in a union with Auto."""
+        if isinstance(node, tree.Scalar) and node.value == Auto.AUTO.value:
+            return Auto.AUTO
+        (other,) = (choice for choice in typing.get_args(wanted) if choice is not Auto)
+        found = Collected()
+        value = None
+        with found.under():
+            value = self.structure(node, other)
+        found.problems[:] = [attrs.evolve(p, expected=f"{p.expected}, or auto") for p in found.problems]
+        found.finish()
+        return value
+
     def _optional(self, node: tree.Node, wanted: Any) -> Any:
         if is_nothing(node):
             return None
@@ -215,6 +230,10 @@ def _is_tuple(wanted: Any) -> bool:
 
 def _is_dict(wanted: Any) -> bool:
     return typing.get_origin(wanted) is dict
+
+
+def _is_auto(wanted: Any) -> bool:
+    return Auto in typing.get_args(wanted)
 
 
 def _is_optional(wanted: Any) -> bool:

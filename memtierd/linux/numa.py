@@ -60,6 +60,7 @@ def _nodes(roots: Roots) -> tuple[NodeFacts, ...]:
                 has_cpu=bool((read_optional(f"{directory}/cpulist") or "").strip()),
                 # One number for each online node, not for each possible one (drivers/base/node.c).
                 distances=dict(zip(online, map(int, distances), strict=False)),
+                available_pages=_pages(_had_kb(memory)),
             )
         )
     return tuple(facts)
@@ -69,7 +70,16 @@ def _whole_machine(roots: Roots) -> tuple[NodeFacts, ...]:
     memory = parse_meminfo(read_optional(f"{roots.proc}/meminfo") or "")
     if not memory.get("MemTotal"):
         return ()
-    return (NodeFacts(0, _pages(memory["MemTotal"]), _pages(_available_kb(memory)), True, {0: _LOCAL_DISTANCE}),)
+    return (
+        NodeFacts(
+            0,
+            total_pages=_pages(memory["MemTotal"]),
+            free_pages=_pages(_available_kb(memory)),
+            has_cpu=True,
+            distances={0: _LOCAL_DISTANCE},
+            available_pages=_pages(_had_kb(memory)),
+        ),
+    )
 
 
 def _available_kb(memory: dict[str, int]) -> int:
@@ -79,6 +89,11 @@ def _available_kb(memory: dict[str, int]) -> int:
     """
     clean_cache = memory.get("Inactive(file)", 0) - memory.get("Dirty", 0) - memory.get("Writeback", 0)
     return memory["MemFree"] + max(0, clean_cache)
+
+
+def _had_kb(memory: dict[str, int]) -> int:
+    """Return what a process could have before the kernel has to swap or kill: see NodeFacts.available_pages."""
+    return memory["MemFree"] + memory.get("SReclaimable", 0) + memory.get("Inactive(file)", 0) * 8 // 10
 
 
 def _node_ids(roots: Roots) -> list[int]:

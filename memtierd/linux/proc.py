@@ -4,7 +4,7 @@ import errno
 import os
 from collections.abc import Mapping as MappingType
 
-from memtierd.errors import ProcessGoneError
+from memtierd.errors import KernelError, ProcessGoneError
 from memtierd.linux.numa import cpu_to_node
 from memtierd.linux.proc_maps import Mapping, maps, parse_maps
 from memtierd.linux.proc_smaps import (
@@ -17,7 +17,7 @@ from memtierd.linux.proc_smaps import (
     smaps,
 )
 from memtierd.linux.proc_status import ProcessStat, ProcessStatus, parse_stat, parse_status, stat, status
-from memtierd.linux.roots import ROOTS, Roots, pid_error, translated
+from memtierd.linux.roots import ROOTS, Roots, pid_error, read_optional, translated
 from memtierd.model import ProcessFacts, ProcessKey
 
 __all__ = [
@@ -83,7 +83,13 @@ def process_facts(
     now = check_identity(key, roots)
     if cpu_nodes is None:
         cpu_nodes = cpu_to_node(roots)
-    return ProcessFacts(key, now.name, allowed_nodes, running_node=cpu_nodes.get(now.processor, -1))
+    return ProcessFacts(
+        key,
+        now.name,
+        allowed_nodes,
+        running_node=cpu_nodes.get(now.processor, -1),
+        oom_score=_oom_score(key.pid, roots),
+    )
 
 
 def exe(pid: int, roots: Roots = ROOTS) -> str | None:
@@ -99,3 +105,11 @@ def exe(pid: int, roots: Roots = ROOTS) -> str | None:
         if error.errno == errno.ENOENT and os.path.exists(f"{roots.proc}/{pid}"):
             return None
         raise pid_error(f"read link {path}", error, pid, roots) from error
+
+
+def _oom_score(pid: int, roots: Roots) -> int:
+    """Return /proc/PID/oom_score (Documentation/filesystems/proc.rst); 0 when the process has just ended."""
+    try:
+        return int(read_optional(f"{roots.proc}/{pid}/oom_score") or 0)
+    except KernelError:
+        return 0

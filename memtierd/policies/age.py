@@ -3,9 +3,9 @@
 import attrs
 import numpy as np
 
-from memtierd.model import F32, SWAP_NODE, U8
+from memtierd.model import F32, SWAP_NODE, U8, Auto, MachineFacts, NodeChoice
 from memtierd.parameters import option
-from memtierd.policies.common import History, PolicyParams, places_of_states
+from memtierd.policies.common import History, PolicyParams, fast_nodes, places_of_states, slow_nodes
 from memtierd.regions.columns import NEVER_MS
 from memtierd.regions.history import HeatDecay, active_ms, idle_ms
 from memtierd.regions.lifecycle import NOTHING, age_activity
@@ -16,11 +16,19 @@ class AgeParams(PolicyParams):
     """Parameters of the age policy; a duration of 0 or an empty node list switches that movement off."""
 
     idle_duration_ms: int = option(0, doc="Memory not accessed for this long is idle.", unit="ms", at_least=0)
-    idle_numas: tuple[int, ...] = option((), doc="Nodes for idle memory; any of them is right.", unit="node")
+    idle_numas: NodeChoice = option(
+        (),
+        doc="Nodes for idle memory; any of them is right. auto: the nodes of all memory tiers but the fastest.",
+        unit="node",
+    )
     active_duration_ms: int = option(
         0, doc="Memory seen accessed in every scan for this long is active.", unit="ms", at_least=0
     )
-    active_numas: tuple[int, ...] = option((), doc="Nodes for active memory; any of them is right.", unit="node")
+    active_numas: NodeChoice = option(
+        (),
+        doc="Nodes for active memory; any of them is right. auto: the nodes of the fastest memory tier.",
+        unit="node",
+    )
     swap_out_ms: int = option(0, doc="Memory not accessed for this long is swapped out.", unit="ms", at_least=0)
 
 
@@ -31,19 +39,30 @@ class AgePolicy:
     heat: HeatDecay | None = None
     node_limits: dict[int, str] = {}  # noqa: RUF012  the age policy has none
 
-    def __init__(self, params: AgeParams) -> None:
+    def __init__(self, params: AgeParams, machine: MachineFacts | None = None) -> None:
+        """Make the policy for a machine; before one was seen, `auto` stands for no nodes."""
         self.params = params
         self.activity = age_activity()
+        self._nodes = _nodes_of(params, machine or MachineFacts((), 0, 0))
+        self._is_adapted = machine is not None
+        self.conditions = _conditions(params, self._nodes) if machine else ()
         self.places, self.place_of_state = places_of_states(
             self.activity,
             {
-                "idle": params.idle_numas if params.idle_duration_ms else (),
-                "active": params.active_numas if params.active_duration_ms else (),
+                "idle": self._nodes["idle"] if params.idle_duration_ms else (),
+                "active": self._nodes["active"] if params.active_duration_ms else (),
                 "cold": (SWAP_NODE,) if params.swap_out_ms else (),
             },
         )
         self.turn_of_state = np.arange(len(self.activity.declaration.states), dtype=np.uint8)
         """Promotions, of active regions, come before the demotions of idle and cold ones."""
+
+    def adapt(self, machine: MachineFacts) -> "AgePolicy":
+        """Return the policy with the nodes that `auto` stands for on this machine."""
+        if Auto.AUTO not in (self.params.idle_numas, self.params.active_numas):
+            return self
+        is_same = self._is_adapted and _nodes_of(self.params, machine) == self._nodes
+        return self if is_same else AgePolicy(self.params, machine)
 
     def events(self, history: History) -> U8:
         """Return the event for every region: the last rule below that holds wins."""
@@ -82,3 +101,13 @@ class AgePolicy:
         if state == "cold":
             return f"idle {value:.1f} s ≥ {self.params.swap_out_ms / 1000:g} s"
         return f"{state}, idle {value:.1f} s: stays where it is"
+
+
+def _nodes_of(params: AgeParams, machine: MachineFacts) -> dict[str, tuple[int, ...]]:
+    return {"idle": slow_nodes(params.idle_numas, machine), "active": fast_nodes(params.active_numas, machine)}
+
+
+def _conditions(params: AgeParams, nodes: dict[str, tuple[int, ...]]) -> tuple[str, ...]:
+    if params.idle_numas is Auto.AUTO and not nodes["idle"]:
+        return ("idlenumas auto: all nodes are of one memory tier, so idle memory stays where it is; name the nodes",)
+    return ()

@@ -1,11 +1,12 @@
 """What every policy has: parameters (whom to watch, how to track, how fast to move) and its pure decisions."""
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol
 
 import attrs
 import numpy as np
 
-from memtierd.model import F32, U8, U32, Bool
+from memtierd.model import F32, U8, U16, U32, Auto, Bool, MachineFacts, NodeChoice, ProcessFacts
 from memtierd.parameters import Part, option, part
 from memtierd.regions.history import HeatDecay
 from memtierd.regions.lifecycle import CompiledMachine
@@ -14,6 +15,11 @@ from memtierd.regions.lifecycle import CompiledMachine
 @attrs.frozen(kw_only=True)
 class PolicyParams:
     """Base of all policies' parameters."""
+
+    watches: ClassVar[bool] = True
+    """False for a policy that has neither processes nor a tracker."""
+    default_tracker: ClassVar[str] = "auto"
+    """The tracker when none is configured."""
 
     interval_ms: int = option(5000, doc="How often the policy decides and plans.", unit="ms", at_least=1)
     pidwatcher: Part | None = part("pidwatcher", None, doc="Which processes are managed.")
@@ -31,6 +37,11 @@ class PolicyParams:
     batch_mb: int = option(
         64, doc="Largest piece handed to the mover at a time.", unit="MB", at_least=1, at_most=1_000_000
     )
+
+    @property
+    def finds_processes(self) -> bool:
+        """Tell whether another parameter than those of PolicyParams says which processes are managed."""
+        return False
 
 
 @attrs.frozen
@@ -54,6 +65,18 @@ class History:
     heat: F32
     judged: Bool
     """At least one scan could tell whether the region was used."""
+    accesses: U32
+    """Pages seen accessed, summed over scans."""
+    writes: U32
+    pages: U32
+    swapped_pages: U32
+    node_pages: U32
+    """Shape (nodes, regions), nodes in the order of `node_ids`."""
+    node_ids: tuple[int, ...]
+    process: U16
+    """Row of each region's process."""
+    facts: Callable[[int], ProcessFacts]
+    """What was last seen of the process in a row; to be asked once for each process, not for each region."""
 
 
 class Policy(Protocol):
@@ -91,6 +114,16 @@ class Policy(Protocol):
     def node_limits(self) -> dict[int, str]:
         """At most this much tracked memory on a node, as size or percentage."""
 
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Lasting conditions worth a warning: the same sentence as long as one lasts."""
+
+    def adapt(self, machine: MachineFacts) -> "Policy":
+        """Return the policy for a decision on this machine: itself, unless its places depend on the machine.
+
+        The activity machine stays the same.
+        """
+
     def events(self, history: History) -> U8:
         """Return the event for every region, as codes of `activity`."""
 
@@ -114,3 +147,17 @@ def places_of_states(machine: CompiledMachine, nodes_of: dict[str, tuple[int, ..
             places.append(place)
         codes[machine.state(state)] = places.index(place)
     return tuple(places), codes
+
+
+def fast_nodes(choice: NodeChoice, machine: MachineFacts) -> tuple[int, ...]:
+    """Return the chosen nodes; for `auto` those of the fastest tier."""
+    if choice is not Auto.AUTO:
+        return choice
+    return tuple(facts.node for facts in machine.nodes if facts.tier == 0)
+
+
+def slow_nodes(choice: NodeChoice, machine: MachineFacts) -> tuple[int, ...]:
+    """Return the chosen nodes; for `auto` those of all tiers but the fastest, none where all are alike."""
+    if choice is not Auto.AUTO:
+        return choice
+    return tuple(facts.node for facts in machine.nodes if facts.tier > 0)

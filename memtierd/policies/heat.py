@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import attrs
 import numpy as np
 
-from memtierd.model import F32, SWAP_NODE, U8
+from memtierd.model import F32, SWAP_NODE, U8, MachineFacts
 from memtierd.parameters import UNIT_BOUNDS, FieldProblem, option
 from memtierd.policies.common import History, PolicyParams, places_of_states
 from memtierd.regions.history import HeatDecay
@@ -63,6 +63,7 @@ class HeatPolicy:
     """Decides by how hot a region is."""
 
     name = "heat"
+    conditions: tuple[str, ...] = ()
 
     def __init__(self, params: HeatParams) -> None:
         self.params = params
@@ -77,6 +78,10 @@ class HeatPolicy:
         self._first_state = self.activity.state(heat_state(0))
         self._first_hot_state = self._first_state + heatmap.heat_classes // 2
         self.turn_of_state = _turns(self._first_state, heatmap.heat_classes, len(self.activity.declaration.states))
+
+    def adapt(self, machine: MachineFacts) -> "HeatPolicy":
+        """Return the policy: its nodes are those of its parameters."""
+        return self
 
     def events(self, history: History) -> U8:
         """Return the event "belongs to class k" for every judged region."""

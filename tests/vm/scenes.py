@@ -138,6 +138,12 @@ def free_mb(node: int) -> float:
     return int(match[1]) / 1024
 
 
+def drop_page_cache() -> None:
+    """Let the kernel free what it keeps of files (Documentation/admin-guide/sysctl/vm.rst, drop_caches)."""
+    os.sync()
+    Path("/proc/sys/vm/drop_caches").write_text("3")
+
+
 # processes
 
 

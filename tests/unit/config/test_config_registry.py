@@ -11,6 +11,7 @@ from memtierd import config
 from memtierd.config.leaves import LEAF_HOOKS
 from memtierd.config.mappings import fields_by_key
 from memtierd.errors import ConfigError
+from memtierd.model import Auto
 from memtierd.parameters import KIND_KEY, Option, option_of
 
 CASES = Path(__file__).parents[2] / "cases" / "config" / "good"
@@ -30,7 +31,7 @@ def test_every_parameter_is_described_and_of_a_known_type(cls: type[Any]) -> Non
 
 
 def check_type(wanted: Any) -> None:
-    parts = [part for part in typing.get_args(wanted) if part not in {type(None), Ellipsis}]
+    parts = [part for part in typing.get_args(wanted) if part not in {type(None), Ellipsis, Auto}]
     assert parts or wanted in LEAF_HOOKS or attrs.has(wanted), wanted
     for part in parts:
         check_type(part)

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 
@@ -22,7 +23,11 @@ def test_four_nodes(tmp_path: Path) -> None:
     assert facts.node_ids == (0, 1, 2, 3)
     # MemFree and Inactive(file); nothing of that is dirty.
     free_pages = (986348 + 8244) // KIB_PAGES
-    assert facts.nodes[0] == NodeFacts(0, 1015572 // KIB_PAGES, free_pages, True, {0: 10, 1: 20, 2: 20, 3: 20})
+    available_pages = facts.nodes[0].available_pages
+    expected = NodeFacts(0, 1015572 // KIB_PAGES, free_pages, True, {0: 10, 1: 20, 2: 20, 3: 20})
+    assert attrs.evolve(facts.nodes[0], available_pages=0) == expected
+    # MemFree, SReclaimable, and 80 % of Inactive(file).
+    assert available_pages == (986348 + 0 + 8244 * 8 // 10) // KIB_PAGES
     assert [node.has_cpu for node in facts.nodes] == [True, True, False, False]
     assert facts.swap_total_pages == facts.swap_free_pages == 131068 // KIB_PAGES
     assert cpu_to_node(roots) == {0: 0, 1: 1}
@@ -111,7 +116,7 @@ def test_a_kernel_without_numa_and_swap(tmp_path: Path) -> None:
     kernel = FakeKernel(tmp_path)
     kernel.put("proc/meminfo", "MemTotal:       8000 kB\nMemFree:        4000 kB\nHugePages_Total:       0\n")
     facts = machine_facts(kernel.roots)
-    assert facts.nodes == (NodeFacts(0, 8000 // KIB_PAGES, 4000 // KIB_PAGES, True, {0: 10}),)
+    assert facts.nodes == (NodeFacts(0, 8000 // KIB_PAGES, 4000 // KIB_PAGES, True, {0: 10}, available_pages=1000),)
     assert facts.swap_total_pages == 0
     assert cpu_to_node(kernel.roots) == {}
 

@@ -1,12 +1,15 @@
 """The age policy: which event a region gets for its times, and where its states should be."""
 
+import attrs
 import numpy as np
 import pytest
 
-from memtierd.model import SWAP_NODE
+from memtierd.model import SWAP_NODE, Auto, MachineFacts
 from memtierd.policies.age import AgeParams, AgePolicy
 from memtierd.policies.common import ANYWHERE_PLACE, History, Place
 from memtierd.regions.columns import NEVER_MS
+from tests.unit.policies.policy_samples import history_with
+from tests.unit.regions.region_samples import machine_of
 
 NOW = 1_000_000
 
@@ -15,13 +18,7 @@ def history_of(idle_ms: int | None, active_ms: int | None, *, judged: bool = Tru
     """Return one region last used `idle_ms` before the last scan, or in use for `active_ms` up to it."""
     last = NOW - (idle_ms or 0)
     since = NEVER_MS if active_ms is None else last - active_ms
-    return History(
-        last_access_ms=np.array([last], np.uint32),
-        active_since_ms=np.array([since], np.uint32),
-        observed_ms=np.array([NOW], np.uint32),
-        heat=np.zeros(1, np.float32),
-        judged=np.array([judged]),
-    )
+    return history_with(1, last_access_ms=[last], active_since_ms=[since], observed_ms=[NOW], judged=[judged])
 
 
 def event_of(policy: AgePolicy, history: History) -> str:
@@ -128,15 +125,43 @@ def test_a_state_whose_duration_is_off_has_no_place() -> None:
     assert AgePolicy(AgeParams(idle_numas=(1,), active_numas=(1,))).places == (ANYWHERE_PLACE,)
 
 
+def tiered(*tiers: int) -> MachineFacts:
+    """Return a machine whose nodes 0, 1, … are in these tiers."""
+    machine = machine_of()
+    return attrs.evolve(
+        machine, nodes=tuple(attrs.evolve(facts, tier=tier) for facts, tier in zip(machine.nodes, tiers, strict=True))
+    )
+
+
+def test_auto_stands_for_the_nodes_of_the_fastest_tier_and_of_all_others() -> None:
+    params = AgeParams(idle_duration_ms=1, idle_numas=Auto.AUTO, active_duration_ms=1, active_numas=Auto.AUTO)
+    before = AgePolicy(params)
+    assert before.places == (ANYWHERE_PLACE,)
+    policy = before.adapt(tiered(0, 0, 1, 2))
+    assert policy.places == (ANYWHERE_PLACE, Place((2, 3)), Place((0, 1)))
+    assert policy.conditions == ()
+    assert policy.adapt(tiered(0, 0, 1, 2)) is policy
+    assert policy.adapt(tiered(0, 1, 1, 1)).places == (ANYWHERE_PLACE, Place((1, 2, 3)), Place((0,)))
+
+
+def test_auto_says_when_all_nodes_are_alike() -> None:
+    policy = AgePolicy(AgeParams(idle_duration_ms=1, idle_numas=Auto.AUTO)).adapt(tiered(0, 0, 0, 0))
+    assert policy.places == (ANYWHERE_PLACE,)
+    assert len(policy.conditions) == 1
+
+
+def test_named_nodes_do_not_depend_on_the_machine() -> None:
+    assert ALL.adapt(tiered(1, 0, 0, 0)) is ALL
+
+
 def test_measure_is_seconds_of_use_for_active_regions_and_seconds_without_use_for_others() -> None:
     state = ALL.activity.state
     activity = np.array([state("active"), state("warm"), state("idle"), state("cold"), state("unknown")], np.uint8)
-    history = History(
-        last_access_ms=np.array([NOW, NOW - 500, NOW - 20_000, NOW - 61_250, NOW], np.uint32),
-        active_since_ms=np.array([NOW - 12_500, NOW - 700, NEVER_MS, NEVER_MS, NEVER_MS], np.uint32),
-        observed_ms=np.full(5, NOW, np.uint32),
-        heat=np.zeros(5, np.float32),
-        judged=np.ones(5, np.bool_),
+    history = history_with(
+        5,
+        last_access_ms=[NOW, NOW - 500, NOW - 20_000, NOW - 61_250, NOW],
+        active_since_ms=[NOW - 12_500, NOW - 700, NEVER_MS, NEVER_MS, NEVER_MS],
+        observed_ms=[NOW] * 5,
     )
     value = ALL.measure(history, activity)
     assert value.tolist() == [12.5, 0.5, 20.0, 61.25, 0.0]

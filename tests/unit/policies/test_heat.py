@@ -12,6 +12,7 @@ from memtierd.policies import build
 from memtierd.policies.common import ANYWHERE_PLACE, History, PolicyParams
 from memtierd.policies.heat import HeatmapParams, HeatParams, HeatPolicy, heat_classes
 from memtierd.regions.history import HeatDecay
+from tests.unit.policies.policy_samples import history_with
 
 
 def heats(*values: float) -> F32:
@@ -26,8 +27,7 @@ def policy_of(classes: int, heat_max: float = 1.0, **params: Any) -> HeatPolicy:
 
 def history_of(heat: F32, judged: bool = True) -> History:
     """Return regions with these heats."""
-    zeros = np.zeros(len(heat), np.uint32)
-    return History(zeros, zeros, zeros, heat, np.full(len(heat), judged))
+    return history_with(len(heat), heat=heat, judged=[judged] * len(heat))
 
 
 @pytest.mark.parametrize(
