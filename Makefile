@@ -52,6 +52,10 @@ $(VENV)/.dev: $(VENV)/.runtime
 	$(VENV)/bin/pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
+# The JSON Schema of configuration files; a test compares it with the declarations.
+schema: $(VENV)/.runtime
+	$(VENV)/bin/memtierd -schema > schemas/memtierd.schema.json
+
 bin/memtierd: $(VENV)/.runtime
 	@mkdir -p bin
 	@printf '#!/bin/sh\nexec "%s/$(VENV)/bin/memtierd" "$$@"\n' "$(CURDIR)" > $@

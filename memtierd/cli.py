@@ -46,6 +46,7 @@ class Options:
         TEXT, "log to a file, stderr (the default) or - for standard output", metavar="FILE", default=""
     )
     debug: bool = flag(SWITCH, "log more", default=False)
+    schema: bool = flag(SWITCH, "print the JSON Schema of configuration files and end", default=False)
     version: bool = flag(SWITCH, "print the version and end", default=False)
 
 
@@ -132,6 +133,8 @@ def _main(arguments: list[str]) -> int:
     if options.version:
         out.write(f"memtierd {__version__}\n")
         return OK
+    if options.schema:
+        return _print_schema(out)
     open_log(options.l, debug=options.debug)
     if options.check:
         return _check(options, out)
@@ -144,6 +147,13 @@ def _main(arguments: list[str]) -> int:
         )
         return FAILED
     return _run(options)
+
+
+def _print_schema(out: Output) -> int:
+    from memtierd.config import schema_text  # noqa: PLC0415  only this needs it
+
+    out.write(schema_text())
+    return OK
 
 
 def _load(path: str) -> Part:

@@ -100,16 +100,18 @@ class Part:
 
 KIND_KEY = "memtierd.kind"
 NAMED_KEY = "memtierd.named"
+MANY_KEY = "memtierd.many"
 
 
-def part(kind: str, default: Any = attrs.NOTHING, *, doc: str, named: bool = True) -> Any:
+def part(kind: str, default: Any = attrs.NOTHING, *, doc: str, named: bool = True, many: bool = False) -> Any:
     """Return an attrs field that holds a part of the registry `kind` ("tracker", "pidwatcher", "mover", …).
 
     A named part is a Part, written as a mapping with `name` and `config`; an unnamed one is the
-    params instance itself, written as a mapping of its parameters.  `default` is a value or a factory.
+    params instance itself, written as a mapping of its parameters.  `many` parts are a tuple, written
+    as a list.  `default` is a value or a factory.
     """
     described = Option(doc=doc, required=default is attrs.NOTHING)
-    metadata = {METADATA_KEY: described, KIND_KEY: kind, NAMED_KEY: named}
+    metadata = {METADATA_KEY: described, KIND_KEY: kind, NAMED_KEY: named, MANY_KEY: many}
     if callable(default):
         return attrs.field(factory=default, metadata=metadata)
     return attrs.field(default=default, metadata=metadata)

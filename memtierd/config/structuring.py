@@ -19,7 +19,7 @@ from memtierd.config.leaves import LEAF_HOOKS, check_leaves, check_whole, is_not
 from memtierd.config.mappings import Entries, add_field_problem, empty, entries_of, fields_by_key, integer_key
 from memtierd.config.problems import Collected, Invalid, quoted, shortened
 from memtierd.model import Auto
-from memtierd.parameters import KIND_KEY, NAMED_KEY, ChecksItself, FieldProblem, Part, option_of
+from memtierd.parameters import KIND_KEY, MANY_KEY, NAMED_KEY, ChecksItself, FieldProblem, Part, option_of
 
 Registries = Mapping[str, Mapping[str, type[Any]] | type[Any]]
 """For each kind of part its params classes by name; for a kind without names the class itself."""
@@ -113,7 +113,11 @@ class Structurer:
             if is_nothing(node) and _is_optional(field.type):
                 return None
             kind = field.metadata[KIND_KEY]
-            return self.part(node, kind) if field.metadata[NAMED_KEY] else self.params(node, self._unnamed(kind))
+
+            def one(item: tree.Node) -> Any:
+                return self.part(item, kind) if field.metadata[NAMED_KEY] else self.params(item, self._unnamed(kind))
+
+            return _each(node, one) if field.metadata[MANY_KEY] else one(node)
         option = option_of(field)
         found = Collected()
         value = None
@@ -149,15 +153,7 @@ class Structurer:
 
     def _list(self, node: tree.Node, wanted: Any) -> tuple[Any, ...]:
         item_type = typing.get_args(wanted)[0]
-        if not isinstance(node, tree.Sequence):
-            raise wrong(node, f"a list, such as [{shortened(node.raw)}]" if isinstance(node, tree.Scalar) else "a list")
-        found = Collected()
-        items = []
-        for index, item in enumerate(node.items):
-            with found.under(str(index)):
-                items.append(self.structure(item, item_type))
-        found.finish()
-        return tuple(items)
+        return _each(node, lambda item: self.structure(item, item_type))
 
     def _map(self, node: tree.Node, wanted: Any) -> dict[int, Any]:
         key_type, value_type = typing.get_args(wanted)
@@ -196,6 +192,19 @@ class Structurer:
             return None
         (inner,) = (choice for choice in typing.get_args(wanted) if choice is not types.NoneType)
         return self.structure(node, inner)
+
+
+def _each(node: tree.Node, structure: Callable[[tree.Node], Any]) -> tuple[Any, ...]:
+    """Return what `structure` makes of every item of a list."""
+    if not isinstance(node, tree.Sequence):
+        raise wrong(node, f"a list, such as [{shortened(node.raw)}]" if isinstance(node, tree.Scalar) else "a list")
+    found = Collected()
+    items = []
+    for index, item in enumerate(node.items):
+        with found.under(str(index)):
+            items.append(structure(item))
+    found.finish()
+    return tuple(items)
 
 
 def _build(

@@ -2,6 +2,7 @@
 
 from memtierd.native.arrays import Stop
 from memtierd.native.collect import Collected, collect_pages, presence
+from memtierd.native.filter import PAGEMAP_EXCLUSIVE, PAGEMAP_PRESENT, PAGEMAP_SOFT_DIRTY, find_pages
 from memtierd.native.move import MAX_RANGES, NOT_ATTEMPTED, move_pages, outcome_of_errno, page_out, query_nodes
 from memtierd.native.nodemap import NodeMap
 from memtierd.native.probe import has_pagemap_scan, soft_dirty_works
@@ -11,10 +12,14 @@ from memtierd.native.scan import read_pagemap, scan_idle, scan_presence, scan_so
 __all__ = [
     "MAX_RANGES",
     "NOT_ATTEMPTED",
+    "PAGEMAP_EXCLUSIVE",
+    "PAGEMAP_PRESENT",
+    "PAGEMAP_SOFT_DIRTY",
     "Collected",
     "NodeMap",
     "Stop",
     "collect_pages",
+    "find_pages",
     "has_pagemap_scan",
     "move_pages",
     "outcome_of_errno",

@@ -5,7 +5,7 @@ from pathlib import Path
 import cffi
 
 HERE = Path("memtierd/native")  # relative to setup.py, as setuptools demands
-SOURCES = ("files.c", "flags.c", "walk.c", "scan.c", "ranges.c", "idle.c", "collect.c", "move.c")
+SOURCES = ("files.c", "flags.c", "walk.c", "scan.c", "ranges.c", "filter.c", "idle.c", "collect.c", "move.c")
 HEADERS = ("declarations.h", "native.h")
 
 ffi = cffi.FFI()

@@ -30,6 +30,11 @@ int64_t memtierd_try_pagemap_scan(int pagemap_fd);
 int64_t memtierd_populated(int pagemap_fd, uint64_t *position, uint64_t end, uint64_t *range_start,
 			   uint64_t *range_end, uint64_t capacity, const int32_t *stop);
 
+/* filter.c */
+int64_t memtierd_find_pages(int pagemap_fd, const uint64_t *start, const uint32_t *pages, uint64_t regions,
+			    uint64_t mask, uint64_t bits, struct position *next, uint64_t *run_start,
+			    uint32_t *run_pages, uint64_t capacity, const int32_t *stop);
+
 /* idle.c */
 int64_t memtierd_scan_idle(int pagemap_fd, int kpageflags_fd, int bitmap_fd, const uint64_t *start,
 			   const uint32_t *pages, uint64_t regions, uint32_t max_count, const struct node_map *map,

@@ -109,6 +109,9 @@ class TrackerKernel(Protocol):
     def populated(self, pagemap_fd: int, bounds: AddressRange, stop: StopFlag) -> tuple[U64, U64]:
         """Return start and end of the present or swapped ranges inside `bounds`, ascending."""
 
+    def find_pages(self, pagemap_fd: int, regions: Geometry, mask: int, bits: int, stop: StopFlag) -> Geometry:
+        """Return the runs of pages of `regions` whose pagemap entries have exactly the bits `bits` of `mask`."""
+
     def count_present(self, pagemap_fd: int, regions: Geometry, counts: Counts, stop: StopFlag) -> None:
         """Fill the counts of where pages are."""
 
@@ -186,6 +189,10 @@ class LinuxTrackerKernel:
     def populated(self, pagemap_fd: int, bounds: AddressRange, stop: StopFlag) -> tuple[U64, U64]:
         """Find present and swapped ranges with PAGEMAP_SCAN."""
         return native.populated(pagemap_fd, bounds, stop.array)
+
+    def find_pages(self, pagemap_fd: int, regions: Geometry, mask: int, bits: int, stop: StopFlag) -> Geometry:
+        """Find the runs in the pagemap."""
+        return Geometry(*native.find_pages(pagemap_fd, *regions, mask, bits, stop.array))
 
     def count_present(self, pagemap_fd: int, regions: Geometry, counts: Counts, stop: StopFlag) -> None:
         """Count by page frame number."""

@@ -96,3 +96,43 @@ class ReferencedParams:
 @attrs.frozen(kw_only=True)
 class AutoParams(GridParams):
     """Parameters of whichever tracker turns out to work; one that it doesn't have is left unused."""
+
+
+@attrs.frozen(kw_only=True)
+class StubParams:
+    """The stub tracker has no parameters."""
+
+
+@attrs.frozen(kw_only=True)
+class FinderParams:
+    """Parameters of the finder tracker; of the pagemap bits, null doesn't look at one."""
+
+    pages_in_region: int = _pages_in_region()
+    scan_interval_ms: int = option(
+        5000,
+        doc="Time from the start of a scan to the start of the next, unless regionsupdatems is shorter and not 0.",
+        unit="ms",
+        at_least=1,
+        at_most=DAY_MS,
+    )
+    regions_update_ms: int = option(
+        5000,
+        doc="How often the regions of a process are found anew; 0: before every scan.",
+        unit="ms",
+        at_least=0,
+        at_most=DAY_MS,
+    )
+    report_accesses: int = option(
+        0,
+        doc="Accesses reported of every region, at most its pages; 0: none, and nothing is said of use or non-use.",
+        unit="pages",
+        at_least=0,
+        at_most=MAX_REGION_PAGES,
+    )
+    pagemap_bit_exclusive: bool | None = option(
+        None, doc="true: only pages that this process alone maps; false: only others."
+    )
+    pagemap_bit_present: bool | None = option(None, doc="true: only pages in memory; false: only others.")
+    pagemap_bit_soft_dirty: bool | None = option(
+        None, doc="true: only pages written since their soft-dirty bits were cleared last; false: only others."
+    )

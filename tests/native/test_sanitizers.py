@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1"
-TESTS = ("test_scan.py", "test_idle.py", "test_move.py")
+TESTS = ("test_scan.py", "test_filter.py", "test_idle.py", "test_move.py")
 PATIENCE_S = 600
 
 OVERFLOW = """

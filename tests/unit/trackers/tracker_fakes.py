@@ -11,6 +11,7 @@ from memtierd.errors import KernelError, ProcessGoneError
 from memtierd.linux.probe import Feature, Features
 from memtierd.linux.proc import CLEAR_REFERENCED, CLEAR_SOFT_DIRTY, Mapping, MappingUse
 from memtierd.model import U64, AddressRange, ProcessFacts, ProcessKey
+from memtierd.native import PAGEMAP_EXCLUSIVE, PAGEMAP_PRESENT, PAGEMAP_SOFT_DIRTY
 from memtierd.regions.carving import Geometry
 from memtierd.trackers.kernel import Counts, IdleFiles
 from memtierd.trackers.tracker import ScanStoppedError, StopFlag
@@ -48,6 +49,11 @@ class FakeProcess:
             self.young.add(page)
             if write:
                 self.dirty.add(page)
+
+    def entry_of(self, page: int) -> int:
+        """Return the pagemap entry of a page, as far as it is looked at; every present page is exclusive."""
+        present = PAGEMAP_PRESENT | PAGEMAP_EXCLUSIVE if page in self.node_of else 0
+        return present | (PAGEMAP_SOFT_DIRTY if page in self.dirty else 0)
 
     def use_of(self, m: Mapping) -> MappingUse:
         """Return the figures of one mapping."""
@@ -122,6 +128,18 @@ class FakeKernel:
         inside = [page for page in pages if bounds.start <= page * PAGE_BYTES < bounds.end]
         start = np.array([page * PAGE_BYTES for page in inside], np.uint64)
         return start, start + np.uint64(PAGE_BYTES)
+
+    def find_pages(self, pagemap_fd: int, regions: Geometry, mask: int, bits: int, stop: StopFlag) -> Geometry:
+        process = self._living(pagemap_fd)
+        runs: list[list[int]] = []
+        for pages in _pages(regions):
+            found = [page for page in sorted(pages) if process.entry_of(page) & mask == bits]
+            for index, page in enumerate(found):
+                if index and page == found[index - 1] + 1:
+                    runs[-1][1] += 1
+                else:
+                    runs.append([(BASE_PAGE + page) * PAGE_BYTES, 1])
+        return Geometry(np.array([run[0] for run in runs], np.uint64), np.array([run[1] for run in runs], np.uint32))
 
     def count_present(self, pagemap_fd: int, regions: Geometry, counts: Counts, stop: StopFlag) -> None:
         self.during_count(pagemap_fd, stop)

@@ -107,8 +107,10 @@ def command_of(action: str, parser: Parser, rest: Sequence[str], after_dashes: S
     return list(after_dashes)
 
 
-def programs() -> Programs:
+def programs(action: str) -> Programs:
     """Programs that the guest needs, installed or built where necessary; raises CalledProcessError."""
+    if action == "pytest":
+        subprocess.run([HARNESS / "get-tracers.sh"], check=True)
     qemu, kernel = (
         subprocess.run([HARNESS / script], stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
         for script in ("get-qemu.sh", "build-kernel.sh")
@@ -134,7 +136,7 @@ def main() -> int:
         signal.signal(number, lambda received, _: sys.exit(128 + received))
     time_limit_s = TIME_LIMITS[action] if options.time_limit is None else options.time_limit
     try:
-        return run_guest(guest, command, programs(), time_limit_s)
+        return run_guest(guest, command, programs(action), time_limit_s)
     except subprocess.CalledProcessError:
         return GUEST_DIED  # the script has said why
     except BrokenPipeError:
