@@ -11,7 +11,7 @@ GUEST_TESTS := tests/vm tests/native/test_idle.py::test_accesses_of_a_real_proce
 	tests/native/test_scan.py::test_writes_of_a_real_process \
 	tests/host/test_trackers.py
 
-.PHONY: demo test lint unit guest bench clean bin/memtierd
+.PHONY: demo test lint unit guest bench schema clean bin/memtierd
 
 demo: $(VENV)/.runtime bin/meme
 	@scripts/demo.sh

@@ -21,7 +21,8 @@ def describe_machine(machine: MachineFacts, features: Features) -> list[str]:
     for node in machine.nodes:
         cpus = "with CPUs" if node.has_cpu else "without CPUs"
         total, free = format_bytes(node.total_pages * PAGE_BYTES), format_bytes(node.free_pages * PAGE_BYTES)
-        lines.append(f"node {node.node}: {cpus}, {total}, {free} free")
+        lines.append(f"node {node.node}: {cpus}, memory tier {node.tier}, {total}, {free} free")
+    lines.extend(machine.tier_doubts)
     lines.append(f"transparent huge pages: {features.thp_mode}")
     return lines
 
@@ -69,6 +70,9 @@ def _absent_swap(params: PolicyParams, machine: MachineFacts) -> Iterator[str]:
 def _weak_tracker(tracker: Part | None, features: Features) -> Iterator[str]:
     if tracker is None or tracker.name == "auto":
         return
+    if tracker.name == "multi":
+        for member in tracker.params.trackers:
+            yield from _weak_tracker(member, features)
     feature = next((f for f in features.features if f.name == tracker.name), None)
     if feature is not None and not feature.works:
         yield f"tracker {tracker.name} does not work here: {feature.detail}"

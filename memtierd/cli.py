@@ -130,11 +130,9 @@ def _main(arguments: list[str]) -> int:
     if options is None:
         out.write(COMMAND_LINE.usage())
         return OK
-    if options.version:
-        out.write(f"memtierd {__version__}\n")
+    if options.version or options.schema:
+        out.write(f"memtierd {__version__}\n" if options.version else _schema_text())
         return OK
-    if options.schema:
-        return _print_schema(out)
     open_log(options.l, debug=options.debug)
     if options.check:
         return _check(options, out)
@@ -149,11 +147,10 @@ def _main(arguments: list[str]) -> int:
     return _run(options)
 
 
-def _print_schema(out: Output) -> int:
+def _schema_text() -> str:
     from memtierd.config import schema_text  # noqa: PLC0415  only this needs it
 
-    out.write(schema_text())
-    return OK
+    return schema_text()
 
 
 def _load(path: str) -> Part:

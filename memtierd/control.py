@@ -238,6 +238,7 @@ class Control:
         plan = self._reconciler.decide(self._clock_ns(), machine)
         self.conditions.hold("nodes", unknown)
         self.conditions.hold("policy", self._reconciler.policy.conditions)
+        self.conditions.hold("guards", self._reconciler.guards.conditions)
         self.conditions.hold("plan", self._obstacles())
         self.conditions.hold("mover", self._mover.conditions())
         if self.dry_run:

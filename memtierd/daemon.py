@@ -14,6 +14,7 @@ from memtierd import policies, trackers, watchers
 from memtierd.control import Control
 from memtierd.errors import MemtierdError
 from memtierd.linux.numa import machine_facts
+from memtierd.linux.pressure import pressure
 from memtierd.linux.probe import Features, probe
 from memtierd.linux.roots import ROOTS, Roots
 from memtierd.model import CallReport, MachineFacts, MoveReport, Scan
@@ -76,8 +77,11 @@ class Daemon:
             self.control.stop()
 
     def machine(self) -> MachineFacts:
-        """Return nodes and swap as they are now."""
-        return machine_facts(self.roots)
+        """Return nodes and swap as they are now, and pressure if the policy minds it."""
+        machine, params = machine_facts(self.roots), self._reconciler.policy.params
+        if params.max_pressure is None:
+            return machine
+        return attrs.evolve(machine, pressure=pressure(params.watched_cgroups, self.roots))
 
     def call(self, function: Callable[[Reconciler], T], timeout_s: float = 10) -> T:
         """Return `function(reconciler)`, run by the control thread between two messages."""
@@ -147,11 +151,11 @@ class Daemon:
     # the policy
 
     def create_policy(self, name: str) -> None:
-        """Choose a policy; it needs a configuration before it can start."""
+        """Choose a policy; one that watches processes needs a configuration before it can start."""
         with self._lock:
-            _known("policy", name, policies.REGISTRY)
+            params = _known("policy", name, policies.REGISTRY)
             self._stop_watching()
-            self.policy_name, self.policy_params = name, None
+            self.policy_name, self.policy_params = name, None if params.watches else params()
 
     def configure_policy(self, params: PolicyParams) -> None:
         """Give the chosen policy its parameters; a running one is restarted with them and keeps what was learned."""
@@ -167,23 +171,31 @@ class Daemon:
         with self._lock:
             name = self._chosen(self.policy_name, "policy")
             params = self.policy_params
-            if params is None or params.pidwatcher is None or params.tracker is None:
+            if params is None or (params.watches and (params.pidwatcher is None or params.tracker is None)):
                 raise MemtierdError(
                     f"start policy {name}: it has no configuration; give one with: policy -config CONFIG"
                 )
             self._stop_watching()
-            tracker = self._build(params.tracker)
-            self._stop_tracking()
-            self.tracker_name, self.tracker_params, self.tracker = params.tracker.name, params.tracker.params, tracker
-            self.mover.reconfigure(params.mover)
+            tracker = self._build(params.tracker) if params.tracker else None
+            self._stop_tracking(keep=tracker is None)
+            if params.tracker:
+                self.tracker_name, self.tracker_params = params.tracker.name, params.tracker.params
+                self.tracker = tracker
+            self.mover.reconfigure(params.mover or MoverParams())
             policy = policies.build(params)
             self.call(lambda reconciler: reconciler.set_policy(policy))
-            if not self.dry_run:
-                self.mover.start()
-            self._start_tracking()
-            self._start_watching(params.pidwatcher)
-            self.control.tick_every(params.interval_ms)
+            if params.pidwatcher:
+                self._start_deciding(params.pidwatcher, params.interval_ms)
+            else:
+                self.mover.replace(())  # no tick will take back what the policy before has planned
             self.policy_running = True
+
+    def _start_deciding(self, pidwatcher: Part, interval_ms: int) -> None:
+        if not self.dry_run:
+            self.mover.start()
+        self._start_tracking()
+        self._start_watching(pidwatcher)
+        self.control.tick_every(interval_ms)
 
     def stop_policy(self) -> None:
         """Stop watching, tracking and deciding; the mover drops what the policy planned."""

@@ -10,6 +10,7 @@ U8 = npt.NDArray[np.uint8]
 U16 = npt.NDArray[np.uint16]
 U32 = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
+I8 = npt.NDArray[np.int8]
 I16 = npt.NDArray[np.int16]
 I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
@@ -83,12 +84,45 @@ class NodeFacts:
 
 
 @attrs.frozen
+class Stall:
+    """Portions of the last ten seconds, in percent, in which some task waited; None where the kernel doesn't tell."""
+
+    memory: float | None
+    """For memory: reclaim, and what was reclaimed too early."""
+    io: float | None
+
+
+@attrs.frozen
+class GroupStall:
+    """What the tasks in one control group waited for."""
+
+    directory: str
+    stall: Stall
+    pids: frozenset[int]
+    """The processes in the group and below it."""
+
+
+@attrs.frozen
+class Pressure:
+    """Pressure stall information of the whole system, and of the control groups that are managed."""
+
+    system: Stall
+    groups: tuple[GroupStall, ...] = ()
+    problems: tuple[str, ...] = ()
+    """What can't be told, one sentence each."""
+
+
+@attrs.frozen
 class MachineFacts:
     """One snapshot of nodes and swap, taken once for a tick, so that every decision sees the same numbers."""
 
     nodes: tuple[NodeFacts, ...]
     swap_total_pages: int
     swap_free_pages: int
+    tier_doubts: tuple[str, ...] = ()
+    """Where the sources of the nodes' tiers disagree, one sentence each."""
+    pressure: Pressure | None = None
+    """None where nobody asked for it."""
 
     @property
     def node_ids(self) -> tuple[int, ...]:
@@ -122,6 +156,11 @@ class ProcessScan:
         default=attrs.Factory(lambda scan: np.zeros(len(scan.pages), np.uint32), takes_self=True)
     )
     """Pages of each region that are mapped as parts of huge pages; 0 where the tracker does not look."""
+    covered_ms: U32 | None = None
+    """How long before `started_ns` the counts of a primed region tell its use; None: since the scan before.
+
+    A tracker that does not judge every region in every scan judges with the next one for the time left out, too.
+    """
 
     @property
     def key(self) -> ProcessKey:
@@ -199,11 +238,11 @@ class CallReport:
 
     key: ProcessKey
     call: str
-    """"move_pages" or "process_madvise"."""
+    """"move_pages", "process_madvise" or "memory.reclaim"."""
     target: int
     requested_pages: int
     done_pages: int
-    """On target after a move_pages; really swapped out by a process_madvise."""
+    """On target after a move_pages; really swapped out by the others."""
     first_address: int
     returned: int
     """The call's return value, or -errno."""

@@ -21,8 +21,9 @@ from memtierd.model import (
     ProcessScan,
     Scan,
 )
+from memtierd.placement.guards import Guards
 from memtierd.placement.limits import room_pages
-from memtierd.placement.plan import Obstacle, Plan, empty_plan
+from memtierd.placement.plan import Obstacle, Plan, empty_plan, is_guard
 from memtierd.placement.planning import Candidates, Whereabouts, make_plan
 from memtierd.placement.wrong import wrong_pages
 from memtierd.policies.common import History, Place, Policy
@@ -63,6 +64,7 @@ class Reconciler:
         self.processes = ProcessTable()
         self.statistics = Statistics()
         self.journal = Journal()
+        self.guards = Guards()
         self.plan: Plan = empty_plan()
         self.last_scan: Scan | None = None
         self._epoch_ns = epoch_ns
@@ -112,6 +114,7 @@ class Reconciler:
         rows = [row for key in known if (row := self.processes.row(key)) is not None]
         self.table, ended = geometry.without(self.table, rows)
         self._bury(ended, self.at_ms(now_ns))
+        self.guards.forget(rows)
         self.plan = self.plan.choose(~np.isin(self.plan.process, rows))
         self._arrivals = [arrival for arrival in self._arrivals if arrival.process not in rows]
         for key in known:
@@ -139,8 +142,12 @@ class Reconciler:
         self._desire(now_ms)
         wrong = wrong_pages(self.table.desired, self.table.node_pages, self.policy.places, self.node_ids)
         self._judge_placement(wrong, now_ms)
+        params = self.policy.params
+        self.guards.judge(params, machine.pressure, now_ns, now_ms)
         self.plan = self._plan(np.flatnonzero(self._is_movable(now_ms)), wrong, value, machine, now_ms)
         self._note_waits(self.plan, now_ms)
+        self.guards.learn(params.max_refault, self.plan, self.table, now_ns, now_ms)
+        self.statistics.guards = self.guards.states
         self.statistics.event(f"policy.{self.policy.name}.tick", now_ns)
         return self.plan
 
@@ -148,11 +155,12 @@ class Reconciler:
         """Return every (process row, activity, obstacle) for which regions wait because they can't be moved.
 
         A region that was refused because its target is full has that obstacle until it has moved: while it is
-        tried again and again, nothing has changed.
+        tried again and again, nothing has changed.  What guards hold is theirs to tell.
         """
         table = self.table
         full = (table.outcome == _FULL) & np.isin(table.placement, (MISPLACED, QUEUED, BACKOFF))
-        rows = np.flatnonzero((table.placement == BACKOFF) & (table.outcome >= OBSTACLE_BASE) | full)
+        blocked = (table.placement == BACKOFF) & (table.outcome >= OBSTACLE_BASE)
+        rows = np.flatnonzero(blocked & ~is_guard(table.outcome - np.uint8(OBSTACLE_BASE)) | full)
         obstacle = np.where(
             full[rows],
             np.array([_obstacle_when_full(place) for place in self.policy.places])[table.desired[rows]],
@@ -231,8 +239,10 @@ class Reconciler:
         self._step_placement(moves[table.placement[moves] == BACKOFF], "retry", now_ms)
         self._step_placement(blocked.row[table.placement[blocked.row] == MISPLACED], "blocked", now_ms)
         table.outcome[blocked.row] = blocked.obstacle + np.uint8(OBSTACLE_BASE)
-        # An obstacle is looked at again at a steady pace: it says nothing about the next one.
-        table.not_before_ms[blocked.row] = min(now_ms + self.policy.params.retry_ms, MOST)
+        # An obstacle is looked at again at a steady pace: it says nothing about the next one.  What only a guard
+        # holds is looked at in every tick, so that it goes on as soon as the guard lets it.
+        retry_ms = np.where(is_guard(blocked.obstacle), 0, self.policy.params.retry_ms)
+        table.not_before_ms[blocked.row] = np.minimum(now_ms + retry_ms, MOST)
 
     def _plan(self, rows: I64, wrong: U32, value: F32, machine: MachineFacts, now_ms: int) -> Plan:
         table = self.table
@@ -248,6 +258,7 @@ class Reconciler:
             value=value[rows],
             turn=self.policy.turn_of_state[table.activity[rows]],
             urgency=self.policy.urgency(table.activity[rows], value[rows]),
+            guard=self.guards.obstacles(table, rows, self.processes.pids, now_ms),
         )
         params = self.policy.params
         room = room_pages(machine, params.reserve_percent, self.policy.node_limits, self._tracked_pages())
@@ -269,8 +280,9 @@ class Reconciler:
     # apply
 
     def enqueue(self, rows: I64, now_ns: int) -> None:
-        """Note that the mover has these regions now."""
+        """Note that the mover has these regions of the current plan now."""
         self._step_placement(rows, "enqueue", self.at_ms(now_ns))
+        self.guards.begin(self.policy.params.max_refault, self.plan, rows, self.table, self.at_ms(now_ns))
 
     def unshown(self, plan: Plan) -> Plan:
         """Return the entries of the current plan that a dry run has not told of yet, and mark them as told."""
@@ -290,9 +302,10 @@ class Reconciler:
             # What is taken back may begin inside a region that the mover had begun.
             self._step_placement(geometry.containing(self.table, process, report.start), "dropped", now_ms)
             return
+        moved_pages = report.outcomes[:, Outcome.MOVED]
+        self.guards.end(process, report.start, moved_pages, now_ms)
         if report.target in self.node_ids:
-            moved_pages = int(report.outcomes[:, Outcome.MOVED].sum())
-            self._arrivals.append(_Arrival(process, report.target, moved_pages, now_ns))
+            self._arrivals.append(_Arrival(process, report.target, int(moved_pages.sum()), now_ns))
         rows, found = geometry.match(self.table, process, report.start, report.pages)
         outcomes = report.outcomes[found]
         self.table.outcome[rows] = _main_outcome(outcomes) + 1
@@ -351,7 +364,7 @@ class Reconciler:
         if now_ms < REBASE_AT_MS:
             return
         shift_ms = now_ms - KEEP_MS
-        for times in (self.table, self.processes, self.journal):
+        for times in (self.table, self.processes, self.journal, self.guards):
             times.shift_times(min(shift_ms, MOST))
         self._epoch_ns += shift_ms * 1_000_000
 

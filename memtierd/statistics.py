@@ -7,6 +7,7 @@ from typing import TypeVar
 import attrs
 
 from memtierd.model import OUTCOMES, CallReport, MoveReport, Outcome, Scan
+from memtierd.placement.guards import GuardState
 
 MAX_PIDS = 4096
 """Processes whose counts are kept; the one that was heard of longest ago is forgotten first."""
@@ -95,6 +96,8 @@ class Statistics:
         self.events: dict[str, EventCounts] = {}
         self.events_left_out = 0
         """Events with a new name after MAX_EVENTS names."""
+        self.guards: tuple[GuardState, ...] = ()
+        """The guards that are on, as they stood after the latest decision."""
         self.swapped_out_pages = 0
         """All pages that were really swapped out, also of processes whose counts are forgotten."""
 

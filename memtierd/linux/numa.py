@@ -2,9 +2,12 @@
 
 import re
 
+import attrs
+
 from memtierd.linux.node_map import node_map
 from memtierd.linux.roots import ROOTS, Roots, list_names, read_optional
 from memtierd.linux.swaps import swaps
+from memtierd.linux.tiers import tiers
 from memtierd.model import MachineFacts, NodeFacts
 from memtierd.units import KIB, PAGE_BYTES, parse_id_list
 
@@ -23,14 +26,17 @@ def parse_meminfo(text: str) -> dict[str, int]:
 def machine_facts(roots: Roots = ROOTS) -> MachineFacts:
     """Return one snapshot of the nodes that have memory, ascending, and of swap.
 
-    A kernel without CONFIG_NUMA has no node directory: all memory is node 0 there.
+    A kernel without CONFIG_NUMA has no node directory: all memory is node 0 there.  `pressure` is not looked at.
     Sources: Documentation/ABI/stable/sysfs-devices-node, /proc/swaps.
     """
     areas = swaps(roots)
+    nodes = _nodes(roots) or _whole_machine(roots)
+    found = tiers({facts.node: facts.has_cpu for facts in nodes}, roots)
     return MachineFacts(
-        nodes=_nodes(roots) or _whole_machine(roots),
+        nodes=tuple(attrs.evolve(facts, tier=found.ranks[facts.node]) for facts in nodes),
         swap_total_pages=_pages(sum(area.size_kb for area in areas)),
         swap_free_pages=_pages(sum(area.free_kb for area in areas)),
+        tier_doubts=found.doubts,
     )
 
 

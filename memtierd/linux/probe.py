@@ -14,6 +14,7 @@ from memtierd import native
 from memtierd.errors import KernelError, MemtierdError, UnsupportedError
 from memtierd.linux.numa import machine_facts
 from memtierd.linux.page_frames import open_idle_bitmap, open_kpageflags
+from memtierd.linux.pressure import pressure
 from memtierd.linux.proc_smaps import CLEAR_REFERENCED, clear_refs, smaps
 from memtierd.linux.roots import ROOTS, Roots, open_fd, read_optional, translated
 from memtierd.linux.swaps import swaps
@@ -151,6 +152,12 @@ def _numa(roots: Roots) -> str:
     return f"{len(nodes)} nodes with memory: {format_node_set(nodes)}"
 
 
+def _pressure(roots: Roots) -> str:
+    if problems := pressure(roots=roots).problems:
+        raise UnsupportedError(problems[0].removeprefix("maxpressure: "))
+    return "the kernel tells how long tasks wait for memory and io"
+
+
 def _move_pages(_roots: Roots) -> str:
     tried = "move_pages of an own page to the node it is on"
     page = _own_memory()
@@ -187,6 +194,7 @@ _ATTEMPTS: dict[str, Callable[[Roots], str]] = {
     "kpageflags": _kpageflags,
     "swap": _swap,
     "numa": _numa,
+    "pressure": _pressure,
     "move_pages": _move_pages,
     "process_madvise": _process_madvise,
 }

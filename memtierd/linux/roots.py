@@ -14,10 +14,11 @@ _WITH_CAPABILITIES = "run as root with all capabilities, memtierd -check says wh
 
 @attrs.frozen
 class Roots:
-    """Directories where proc and sysfs are mounted; tests give trees of their own."""
+    """Directories where proc and sysfs are mounted, and where daemons keep notes; tests give trees of their own."""
 
     proc: str = "/proc"
     sys: str = "/sys"
+    run: str = "/run"
 
 
 ROOTS = Roots()

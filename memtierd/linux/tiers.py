@@ -46,7 +46,7 @@ def rank_tiers(
     """Return the tier of every node in `has_cpu`.
 
     The kernel's tiers decide, unless they make no difference; then what HMAT says does.  A node without CPUs never
-    counts as faster than all nodes with CPUs, and as slower where neither source makes a difference.
+    counts as faster than all nodes with CPUs, and as slower where neither source tells a difference.
 
     Args:
         has_cpu: whether a node has CPUs, for all nodes with memory.
@@ -62,14 +62,14 @@ def rank_tiers(
     if len(set(levels.values())) == 1:
         if tiering or performance:
             doubts.append(
-                f"memory tiers: the kernel puts all nodes in one tier, but {_nodes(bare)} without CPUs; memtierd takes"
-                " them as slower, name the nodes where that is wrong"
+                f"memory tiers: the kernel tells no difference between nodes with CPUs and {_nodes(bare)} without;"
+                " memtierd takes those without as slower, name the nodes where that is wrong"
             )
         levels = {node: int(node in bare) for node in levels}
     elif raised := {node for node in bare if levels[node] < fastest}:
         doubts.append(
-            f"memory tiers: the kernel puts {_nodes(raised)} without CPUs before all nodes with CPUs; memtierd takes"
-            " them as fast as the fastest of those, name the nodes where that is wrong"
+            f"memory tiers: the kernel takes {_nodes(raised)} without CPUs for faster than every node with CPUs;"
+            " memtierd takes them for as fast as the fastest of those, name the nodes where that is wrong"
         )
         levels |= dict.fromkeys(raised, fastest)
     return Tiers(_ranked(levels), tuple(doubts))

@@ -7,7 +7,7 @@ from typing import Literal
 from memtierd.errors import KernelError
 from memtierd.model import SWAP_NODE, ProcessKey
 
-Kind = Literal["full", "cpuset", "permission", "crashed"]
+Kind = Literal["full", "cpuset", "permission", "reclaim", "crashed"]
 _Key = tuple[Kind, int, ProcessKey | None]
 
 
@@ -39,6 +39,10 @@ class Conditions:
         advice = "run as root with all capabilities, memtierd -check says which are missing"
         self._note(("permission", target, key), str(KernelError(f"{what} of pid {key.pid}", errno.EPERM, advice)))
 
+    def not_reclaimable(self, key: ProcessKey, reason: str) -> None:
+        """Note that the cgroup of a process can't be told to reclaim memory."""
+        self._note(("reclaim", SWAP_NODE, key), reason)
+
     def crashed(self) -> None:
         """Note that the mover stopped because of a bug."""
         self._note(
@@ -57,6 +61,7 @@ class Conditions:
             self._messages.pop(("full", target, None), None)
             self._messages.pop(("cpuset", target, key), None)
             self._messages.pop(("permission", target, key), None)
+            self._messages.pop(("reclaim", target, key), None)
 
     def forget(self, key: ProcessKey) -> None:
         """Withdraw the conditions of a process that is no longer managed."""

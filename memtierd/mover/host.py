@@ -8,6 +8,7 @@ from memtierd import native
 from memtierd.linux.page_frames import open_kpageflags
 from memtierd.linux.pidfd import is_alive, open_pidfd
 from memtierd.linux.proc_mem import open_file
+from memtierd.linux.reclaim import reclaim
 from memtierd.linux.roots import ROOTS, Roots
 from memtierd.linux.swaps import swaps
 from memtierd.model import U32, U64
@@ -31,6 +32,7 @@ def host_kernel(nodes: NodesOfFrames, roots: Roots = ROOTS) -> MoverKernel:
         query_nodes=native.query_nodes,
         presence=native.presence,
         page_out=native.page_out,
+        reclaim=lambda key, size_bytes: reclaim(key, size_bytes, roots),
         swap_free_pages=lambda: sum(area.free_kb for area in swaps(roots)) * KIB // PAGE_BYTES,
     )
 

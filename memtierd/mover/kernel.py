@@ -52,4 +52,7 @@ class MoverKernel:
     """pagemap fd, start, pages → swapped and present pages, one entry a range."""
     page_out: Callable[[int, U64, U64], int]
     """pidfd, start, length in bytes → bytes walked, which says nothing of what was swapped (mm/madvise.c)."""
+    reclaim: Callable[[ProcessKey, int], int]
+    """process, bytes to reclaim of its cgroup → those bytes.  Raises KernelError, EAGAIN when less was reclaimed, and
+    UnsupportedError where that can't be asked for."""
     swap_free_pages: Callable[[], int]

@@ -4,6 +4,9 @@ import attrs
 
 from memtierd.parameters import option
 
+PROCESS_MADVISE = "process_madvise"
+MEMORY_RECLAIM = "memory.reclaim"
+
 
 @attrs.frozen(kw_only=True)
 class MoverParams:
@@ -31,4 +34,12 @@ class MoverParams:
         unit="pages",
         at_least=1,
         at_most=65536,
+    )
+    swap_method: str = option(
+        PROCESS_MADVISE,
+        doc=(
+            "How memory is swapped out. process_madvise: exactly the regions chosen. memory.reclaim: as much memory of"
+            " the process's cgroup (version 2), of which the kernel takes what it holds for the coldest."
+        ),
+        choices=(PROCESS_MADVISE, MEMORY_RECLAIM),
     )

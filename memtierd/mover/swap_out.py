@@ -1,4 +1,4 @@
-"""Swaps pages of one process out with process_madvise(MADV_PAGEOUT), and looks how many really went."""
+"""Swaps pages of one process out, by process_madvise or memory.reclaim, and looks how many really went."""
 
 import errno
 
@@ -6,8 +6,10 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from memtierd.errors import KernelError, UnsupportedError
 from memtierd.model import SWAP_NODE, U32, U64, CallReport, Outcome
 from memtierd.mover.kernel import I32
+from memtierd.mover.params import MEMORY_RECLAIM, PROCESS_MADVISE
 from memtierd.mover.task import Ledger, Position, total
 from memtierd.mover.work import NS_PER_MS, Context, OpenFiles
 from memtierd.native import MAX_RANGES
@@ -130,7 +132,10 @@ class SwapOut:
         if self._context.kernel.swap_free_pages() <= 0:
             self._give_up_full(attempt)
             return 0
-        self._judge(attempt, self._page_out(attempt))
+        if self._context.params.swap_method == MEMORY_RECLAIM:
+            self._settle(self._reclaim(attempt), Outcome.BUSY)
+        else:
+            self._judge(attempt, self._page_out(attempt))
         return asked
 
     def end(self, outcome: Outcome, errno_: int = 0) -> None:
@@ -171,7 +176,7 @@ class SwapOut:
                 returned = -(error.errno or errno.EIO)
             swapped, present = self._look(attempt.piece)
             after = attrs.evolve(attempt, swapped=swapped, present=present)
-            self._report_call(attempt, after, todo, returned)
+            self._report_call(PROCESS_MADVISE, attempt, after, todo, returned)
             if -returned in _REFUSES_ALL:
                 raise OSError(-returned, "process_madvise refused")
             attempt = after
@@ -182,12 +187,36 @@ class SwapOut:
                 todo = todo[np.searchsorted(np.cumsum(lengths), returned, side="right") :]
         return attempt
 
-    def _report_call(self, before: _Attempt, after: _Attempt, asked: npt.NDArray[np.intp], returned: int) -> None:
+    def _reclaim(self, attempt: _Attempt) -> _Attempt:
+        """Return how the piece looks after as much memory of the cgroup was asked for, once.
+
+        What the kernel took from elsewhere in the group is not asked for a second time: the next plan sees to it.
+        """
+        size_bytes = attempt.present_pages * PAGE_BYTES
+        try:
+            returned = self._context.kernel.reclaim(self.ledger.key, size_bytes)
+        except KernelError as error:
+            returned = -error.errno
+        except UnsupportedError as error:
+            self._context.conditions.not_reclaimable(self.ledger.key, str(error))
+            raise OSError(errno.EOPNOTSUPP, str(error)) from error
+        swapped, present = self._look(attempt.piece)
+        after = attrs.evolve(attempt, swapped=swapped, present=present)
+        self._report_call(MEMORY_RECLAIM, attempt, after, np.flatnonzero(attempt.present), returned)
+        if returned < 0 and returned != -errno.EAGAIN:
+            raise OSError(-returned, "memory.reclaim refused")
+        if after.swapped_pages > attempt.swapped_pages:
+            self._context.conditions.succeeded(self.ledger.key, SWAP_NODE)
+        return after
+
+    def _report_call(
+        self, call: str, before: _Attempt, after: _Attempt, asked: npt.NDArray[np.intp], returned: int
+    ) -> None:
         asked_pages = total(before.piece.pages[asked])
         self._context.post_call(
             CallReport(
                 self.ledger.key,
-                "process_madvise",
+                call,
                 SWAP_NODE,
                 asked_pages,
                 max(0, after.swapped_pages - before.swapped_pages),

@@ -5,7 +5,7 @@ import enum
 import attrs
 import numpy as np
 
-from memtierd.model import F32, I16, I64, U8, U16, U32, U64, Bool
+from memtierd.model import F32, I8, I16, I64, U8, U16, U32, U64, Bool
 
 
 class Obstacle(enum.IntEnum):
@@ -21,6 +21,31 @@ class Obstacle(enum.IntEnum):
     NO_SWAP = 4
     """No swap space is configured in the system."""
     SWAP_FULL = 5
+    PRESSURE = 6
+    """Demotion is paused: the guard maxpressure."""
+    REFAULT = 7
+    """Demotion is paused: the guard maxrefault."""
+    DAMPED = 8
+    """The region came back soon after it was demoted, and waits: the guard maxrefault."""
+
+
+GUARDS = (Obstacle.PRESSURE, Obstacle.REFAULT, Obstacle.DAMPED)
+"""Obstacles that keep memory from being demoted, and from nothing else."""
+
+
+class Direction(enum.IntEnum):
+    """Whether a move is to faster or slower memory."""
+
+    PROMOTION = -1
+    SIDEWAYS = 0
+    """To memory that is as fast, or nobody knows."""
+    DEMOTION = 1
+
+
+def is_guard(obstacle: U8) -> Bool:
+    """Return which of the obstacles are those of guards."""
+    found: Bool = (obstacle >= min(GUARDS)) & (obstacle <= max(GUARDS))
+    return found
 
 
 @attrs.frozen(eq=False)
@@ -41,6 +66,10 @@ class Plan:
     activity: U8
     value: F32
     obstacle: U8
+    direction: I8 = attrs.field(
+        default=attrs.Factory(lambda plan: np.zeros(len(plan.row), np.int8), takes_self=True), repr=False
+    )
+    """Direction of the move, or of the one that was wanted most."""
 
     def __attrs_post_init__(self) -> None:
         for field in attrs.fields(Plan):

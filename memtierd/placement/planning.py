@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 import attrs
 import numpy as np
 
-from memtierd.model import F32, I16, I64, SWAP_NODE, U8, U16, U32, U64, MachineFacts
-from memtierd.placement.plan import Obstacle, Plan
+from memtierd.model import F32, I8, I16, I64, SWAP_NODE, U8, U16, U32, U64, MachineFacts
+from memtierd.placement.direction import direction
+from memtierd.placement.plan import Direction, Obstacle, Plan
 from memtierd.placement.wrong import outside
 from memtierd.policies.common import Place
 
@@ -36,6 +37,10 @@ class Candidates:
     """The lowest turn comes first."""
     urgency: F32
     """Within a turn the largest comes first."""
+    guard: U8 = attrs.field(
+        default=attrs.Factory(lambda candidates: np.zeros(len(candidates.row), np.uint8), takes_self=True)
+    )
+    """The obstacle that a guard puts in the way of a demotion; NONE: no guard does."""
 
     def __len__(self) -> int:
         return len(self.row)
@@ -56,6 +61,19 @@ class _Case:
     place: Place
     where: Whereabouts
     source: int
+    guard: Obstacle
+
+
+@attrs.frozen
+class _Outlook:
+    """Where the regions of a case can go."""
+
+    targets: tuple[int, ...]
+    """To be tried in turn."""
+    obstacle: Obstacle
+    """What to say when none of them takes the memory."""
+    wanted: int
+    """The target that would be the first without guards; _NO_NODE when there is none."""
 
 
 def make_plan(
@@ -70,7 +88,8 @@ def make_plan(
     """Return the plan for all candidates, in order of importance.
 
     A region goes to the first node with room among those of its place that its process may use, nearest
-    first; every node is filled with the most important regions of all processes that want it.
+    first; every node is filled with the most important regions of all processes that want it.  What a guard
+    holds is not demoted and takes no room.
 
     Args:
         candidates: the misplaced regions.
@@ -85,11 +104,12 @@ def make_plan(
     held = candidates.node_pages * outside(places, node_ids)[:, candidates.desired]
     source = held.argmax(axis=0) if len(candidates) else np.zeros(0, dtype=np.int64)
     cases, case_of = _cases(candidates, source, places, whereabouts, node_ids)
-    ranked = [_ranked_nodes(case, machine, room_pages) for case in cases]
+    outlooks = [_outlook(case, machine, room_pages) for case in cases]
     order = np.lexsort((-candidates.urgency, candidates.turn))
-    target = _fill(order, candidates.wrong_pages, case_of, [nodes for nodes, _ in ranked], room_pages)
-    reasons = np.array([reason for _, reason in ranked], dtype=np.uint8)
+    target = _fill(order, candidates.wrong_pages, case_of, [outlook.targets for outlook in outlooks], room_pages)
+    reasons = np.array([outlook.obstacle for outlook in outlooks], dtype=np.uint8)
     obstacle = np.where(target == _NO_NODE, reasons[case_of], np.uint8(Obstacle.NONE))
+    ways = _directions(cases, outlooks, machine)[case_of, target - _NO_NODE]
     return Plan(
         made_ms=made_ms,
         row=candidates.row[order],
@@ -102,6 +122,7 @@ def make_plan(
         activity=candidates.activity[order],
         value=candidates.value[order],
         obstacle=obstacle[order],
+        direction=ways[order],
     )
 
 
@@ -117,15 +138,31 @@ def _cases(
     code_of_process = np.zeros(1 << 16, dtype=np.int64)
     for process in np.unique(candidates.process).tolist():
         code_of_process[process] = codes.setdefault(whereabouts(process), len(codes))
-    shape = (max(1, len(codes)), len(places), len(node_ids))
-    key = np.ravel_multi_index((code_of_process[candidates.process], candidates.desired, source), shape)
+    guards = np.flatnonzero(np.bincount(candidates.guard, minlength=1)).tolist() or [0]
+    code_of_guard = np.zeros(guards[-1] + 1, dtype=np.int64)
+    code_of_guard[guards] = np.arange(len(guards))
+    shape = (max(1, len(codes)), len(places), len(node_ids), len(guards))
+    key = np.ravel_multi_index(
+        (code_of_process[candidates.process], candidates.desired, source, code_of_guard[candidates.guard]), shape
+    )
     used = np.flatnonzero(np.bincount(key))
     number_of_key = np.zeros(int(np.prod(shape)), dtype=np.int64)
     number_of_key[used] = np.arange(len(used))
     known = list(codes)
     parts = zip(*(part.tolist() for part in np.unravel_index(used, shape)), strict=True)
-    cases = [_Case(places[place], known[where], node_ids[node]) for where, place, node in parts]
+    cases = [
+        _Case(places[place], known[where], node_ids[node], Obstacle(guards[guard]))
+        for where, place, node, guard in parts
+    ]
     return cases, number_of_key[key]
+
+
+def _outlook(case: _Case, machine: MachineFacts, room: Mapping[int, int]) -> _Outlook:
+    targets, obstacle = _ranked_nodes(case, machine, room)
+    open_targets = tuple(target for target in targets if not case.guard or _direction(case, target, machine) <= 0)
+    if targets and not open_targets:
+        obstacle = case.guard
+    return _Outlook(open_targets, obstacle, targets[0] if targets else _NO_NODE)
 
 
 def _ranked_nodes(case: _Case, machine: MachineFacts, room: Mapping[int, int]) -> tuple[list[int], Obstacle]:
@@ -143,6 +180,22 @@ def _ranked_nodes(case: _Case, machine: MachineFacts, room: Mapping[int, int]) -
     if targets:
         return targets, Obstacle.NO_ROOM
     return [], Obstacle.NOT_ALLOWED if online else Obstacle.NO_SUCH_NODE
+
+
+def _direction(case: _Case, target: int, machine: MachineFacts) -> Direction:
+    return direction(case.source, target, case.where.running_node, machine)
+
+
+def _directions(cases: Sequence[_Case], outlooks: Sequence[_Outlook], machine: MachineFacts) -> I8:
+    """Return the direction of each case's moves by target - _NO_NODE; at 0 of the one that it wants most."""
+    most = max((target for outlook in outlooks for target in outlook.targets), default=_NO_NODE)
+    found = np.zeros((max(1, len(cases)), most - _NO_NODE + 1), dtype=np.int8)
+    for row, (case, outlook) in enumerate(zip(cases, outlooks, strict=True)):
+        if outlook.wanted != _NO_NODE:
+            found[row, 0] = _direction(case, outlook.wanted, machine)
+        for target in outlook.targets:
+            found[row, target - _NO_NODE] = _direction(case, target, machine)
+    return found
 
 
 def _fill(

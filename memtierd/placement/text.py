@@ -12,6 +12,9 @@ _OBSTACLES = {
     Obstacle.NO_ROOM: "the wanted nodes have no room left",
     Obstacle.NO_SWAP: "the system has no swap space",
     Obstacle.SWAP_FULL: "the swap space has too little room left",
+    Obstacle.PRESSURE: "demotion is paused, pressure is above maxpressure",
+    Obstacle.REFAULT: "demotion is paused, too much of what was demoted came back soon (maxrefault)",
+    Obstacle.DAMPED: "it came back soon after it was demoted, and is not demoted again yet (maxrefault)",
 }
 
 

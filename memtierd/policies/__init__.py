@@ -1,20 +1,32 @@
 """Policies: each classifies regions by what was observed and says where each class should be."""
 
+from collections.abc import Callable
+from typing import Any
+
 from memtierd.policies.age import AgeParams, AgePolicy
 from memtierd.policies.common import Policy, PolicyParams
 from memtierd.policies.heat import HeatParams, HeatPolicy
+from memtierd.policies.stub import StubPolicy, StubPolicyParams
 
-REGISTRY: dict[str, type[PolicyParams]] = {"age": AgeParams, "heat": HeatParams}
+REGISTRY: dict[str, type[PolicyParams]] = {
+    "age": AgeParams,
+    "heat": HeatParams,
+    "stub": StubPolicyParams,
+}
 """Parameters of every policy by its name in the configuration."""
+
+_POLICIES: dict[type[PolicyParams], Callable[[Any], Policy]] = {
+    AgeParams: AgePolicy,
+    HeatParams: HeatPolicy,
+    StubPolicyParams: StubPolicy,
+}
 
 
 def build(params: PolicyParams) -> Policy:
     """Return the policy for its parameters."""
-    if isinstance(params, AgeParams):
-        return AgePolicy(params)
-    if isinstance(params, HeatParams):
-        return HeatPolicy(params)
-    raise TypeError(f"no policy takes {type(params).__name__}")
+    if type(params) not in _POLICIES:
+        raise TypeError(f"no policy takes {type(params).__name__}")
+    return _POLICIES[type(params)](params)
 
 
 __all__ = ["REGISTRY", "Policy", "PolicyParams", "build"]

@@ -45,7 +45,7 @@ class AgePolicy:
         self.activity = age_activity()
         self._nodes = _nodes_of(params, machine or MachineFacts((), 0, 0))
         self._is_adapted = machine is not None
-        self.conditions = _conditions(params, self._nodes) if machine else ()
+        self.conditions = _conditions(params, self._nodes, machine) if machine else ()
         self.places, self.place_of_state = places_of_states(
             self.activity,
             {
@@ -107,7 +107,9 @@ def _nodes_of(params: AgeParams, machine: MachineFacts) -> dict[str, tuple[int, 
     return {"idle": slow_nodes(params.idle_numas, machine), "active": fast_nodes(params.active_numas, machine)}
 
 
-def _conditions(params: AgeParams, nodes: dict[str, tuple[int, ...]]) -> tuple[str, ...]:
+def _conditions(params: AgeParams, nodes: dict[str, tuple[int, ...]], machine: MachineFacts) -> tuple[str, ...]:
+    if Auto.AUTO not in (params.idle_numas, params.active_numas):
+        return ()
     if params.idle_numas is Auto.AUTO and not nodes["idle"]:
         return ("idlenumas auto: all nodes are of one memory tier, so idle memory stays where it is; name the nodes",)
-    return ()
+    return machine.tier_doubts

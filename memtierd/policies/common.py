@@ -1,15 +1,59 @@
 """What every policy has: parameters (whom to watch, how to track, how fast to move) and its pure decisions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Protocol
 
 import attrs
 import numpy as np
 
 from memtierd.model import F32, U8, U16, U32, Auto, Bool, MachineFacts, NodeChoice, ProcessFacts
-from memtierd.parameters import Part, option, part
+from memtierd.parameters import FieldProblem, Part, option, part
 from memtierd.regions.history import HeatDecay
 from memtierd.regions.lifecycle import CompiledMachine
+
+
+@attrs.frozen(kw_only=True)
+class MaxPressureParams:
+    """Under how much pressure memory is still demoted."""
+
+    memory: float = option(
+        10.0,
+        doc="Portion of the last ten seconds in which tasks waited for memory, above which demotion pauses.",
+        unit="%",
+        at_least=0,
+        at_most=100,
+    )
+    io: float = option(20.0, doc="The same for tasks that waited for io.", unit="%", at_least=0, at_most=100)
+    resume_ms: int = option(
+        10_000, doc="Demotion goes on when no pressure was above its limit for this long.", unit="ms", at_least=0
+    )
+
+
+@attrs.frozen(kw_only=True)
+class MaxRefaultParams:
+    """How much of what was demoted may come back soon, and how long a region waits that did."""
+
+    percent: float = option(
+        20.0,
+        doc="Portion of what was demoted within the window that came back within it, above which demotion pauses.",
+        unit="%",
+        at_least=0,
+        at_most=100,
+    )
+    window_ms: int = option(60_000, doc="What comes back within this time came back soon.", unit="ms", at_least=1)
+    damp_ms: int = option(
+        60_000,
+        doc="How long a region that came back soon is not demoted; twice as long each time that it comes back again.",
+        unit="ms",
+        at_least=1,
+    )
+    damp_max_ms: int = option(3_600_000, doc="The longest time that a region is not demoted.", unit="ms", at_least=1)
+
+    def problems(self) -> Iterator[FieldProblem]:
+        """Return a longest wait that is shorter than the first."""
+        if self.damp_max_ms < self.damp_ms:
+            expected = f"{self.damp_ms} or more, which is dampms"
+            yield FieldProblem("damp_max_ms", expected, depends_on=("damp_ms",))
 
 
 @attrs.frozen(kw_only=True)
@@ -37,11 +81,30 @@ class PolicyParams:
     batch_mb: int = option(
         64, doc="Largest piece handed to the mover at a time.", unit="MB", at_least=1, at_most=1_000_000
     )
+    max_pressure: MaxPressureParams | None = option(
+        None, doc="Demotion pauses while tasks wait for memory or io more than this; missing: it never does."
+    )
+    max_refault: MaxRefaultParams | None = option(
+        None, doc="Demotion pauses when more than this comes back soon, and waits for what did; missing: never."
+    )
+
+    @property
+    def watched_cgroups(self) -> tuple[str, ...]:
+        """Return the directories of control groups whose processes are managed, each once."""
+        return tuple(dict.fromkeys(_cgroups_of(self.pidwatcher)))
 
     @property
     def finds_processes(self) -> bool:
         """Tell whether another parameter than those of PolicyParams says which processes are managed."""
         return False
+
+
+def _cgroups_of(watcher: Part | None) -> Iterator[str]:
+    params = watcher.params if watcher is not None else None
+    yield from getattr(params, "cgroups", ())
+    source = getattr(params, "source", None)
+    if isinstance(source, Part):
+        yield from _cgroups_of(source)
 
 
 @attrs.frozen

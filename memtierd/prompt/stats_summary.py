@@ -1,14 +1,16 @@
 """The summary that `stats` prints without arguments, and system calls in one line."""
 
 from memtierd.model import CallReport
+from memtierd.placement.guards import GuardState
 from memtierd.statistics import MoveCounts, ScanCounts, Statistics, SwapCounts
+from memtierd.text import printable
 from memtierd.units import MIB, PAGE_BYTES
 
 _NS_PER_MS = 1_000_000
 
 
 def summary(statistics: Statistics) -> list[str]:
-    """Return all counts in lines: moves, swap outs, then scans, process by process."""
+    """Return all counts in lines: moves, swap outs, then scans, process by process; then how guards stand."""
     lines = []
     for pid, moves in sorted(statistics.moves.items()):
         lines += [f"move_pages on pid: {pid}", *_moves(moves)]
@@ -16,6 +18,8 @@ def summary(statistics: Statistics) -> list[str]:
         lines += [f"process_madvise on pid: {pid}", *_swaps(swaps)]
     for pid, scans in sorted(statistics.scans.items()):
         lines += [f"memory scans on pid: {pid}", *_scans(scans)]
+    for guard in statistics.guards:
+        lines += [f"guard {guard.guard} ({printable(guard.scope)}):", *_guard(guard)]
     return lines
 
 
@@ -50,6 +54,14 @@ def _scans(counts: ScanCounts) -> list[str]:
     ]
 
 
+def _guard(guard: GuardState) -> list[str]:
+    state = f"    demotion: {'held back' if guard.is_paused else 'goes on'}, {guard.held_regions} regions held"
+    if guard.max_percent is None:
+        return [state, f"    came back soon: {guard.pauses} times"]
+    now = "unknown" if guard.percent is None else f"{guard.percent:.2f} %"
+    return [state, f"    now: {now} of at most {guard.max_percent:g} %", f"    paused: {guard.pauses} times"]
+
+
 def _pages(pages: int) -> str:
     return f"{pages} pages ({pages * PAGE_BYTES // MIB} MB)"
 
@@ -64,9 +76,10 @@ def call_line(report: CallReport) -> str:
         f"{report.call}(pid={report.key.pid}, pagecount={report.requested_pages}, firstpage={report.first_address:x}"
     )
     by_errno = " ".join(f"{errno}:{pages}" for errno, pages in sorted(report.errnos.items()))
-    if report.call == "process_madvise":
+    if report.call != "move_pages":
         swapped = f"swapped={report.done_pages} [errno:pagecount]=map[{by_errno}]"
-        return f"{asked} advice=PAGEOUT) => (return={report.returned} {swapped})"
+        advice = " advice=PAGEOUT" if report.call == "process_madvise" else ""
+        return f"{asked}{advice}) => (return={report.returned} {swapped})"
     elsewhere = max(0, report.requested_pages - report.done_pages - sum(report.errnos.values()))
     ended = f"on_dest={report.done_pages} on_other={elsewhere} [errno:pagecount]=map[{by_errno}]"
     return f"{asked} dest={report.target}) => (return={report.returned} {ended})"

@@ -1,4 +1,4 @@
-"""The tables of `stats -t`: counts of scans, moves, swap outs and events as rows."""
+"""The tables of `stats -t`: counts of scans, moves, swap outs and events, and guards, as rows."""
 
 import os
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from memtierd.errors import errno_name
 from memtierd.model import Outcome
 from memtierd.prompt.tables import Column, Table, from_rows
 from memtierd.statistics import Statistics
+from memtierd.text import printable
 from memtierd.units import GIB, PAGE_BYTES
 
 _NS_PER_S = 1e9
@@ -56,6 +57,16 @@ MEMORY_SCANS = (
     Column("last_gb", "last[G]", "%8.3f", "%.6f"),
     Column("accessed_percent", "a+w[%]", "%6.2f", "%.6f"),
     Column("last_accessed_percent", "last", "%5.2f", "%.6f"),
+)
+GUARDS = (
+    Column("guard", "guard", "%-18s", "%s"),
+    Column("state", "state", "%8s", "%s"),
+    Column("percent", "now[%]", "%7s", "%s"),
+    Column("max_percent", "max[%]", "%7s", "%s"),
+    Column("since_s_ago", "since[s ago]", "%12s", "%s"),
+    Column("times", "times", "%6d", "%d"),
+    Column("held_regions", "held[regions]", "%13d", "%d"),
+    Column("scope", "scope", "%s"),
 )
 OUTCOMES = (_PID, *(Column(outcome.name.lower(), outcome.name.lower(), "%13d", "%d") for outcome in Outcome))
 
@@ -134,6 +145,24 @@ def outcomes(statistics: Statistics, _now_ns: int) -> Table:
     return from_rows(OUTCOMES, rows, "table: outcomes of moves in pages")
 
 
+def guards(statistics: Statistics, now_ns: int) -> Table:
+    """Return how every guard stands, since when, and how often it has held back; "-" for what can't be told."""
+    rows = [
+        (
+            guard.guard,
+            "paused" if guard.is_paused else "open",
+            _or_dash(guard.percent),
+            _or_dash(guard.max_percent),
+            _or_dash(None if guard.since_ns is None else (now_ns - guard.since_ns) / _NS_PER_S),
+            guard.pauses,
+            guard.held_regions,
+            printable(guard.scope),
+        )
+        for guard in statistics.guards
+    ]
+    return from_rows(GUARDS, rows, "table: guards of demotion")
+
+
 TABLES: dict[str, Callable[[Statistics, int], Table]] = {
     "events": events,
     "process_madvise": process_madvise,
@@ -141,8 +170,13 @@ TABLES: dict[str, Callable[[Statistics, int], Table]] = {
     "move_pages_errors": move_pages_errors,
     "memory_scans": memory_scans,
     "outcomes": outcomes,
+    "guards": guards,
 }
 """All tables by name; the functions get the statistics and the monotonic time in nanoseconds."""
+
+
+def _or_dash(value: float | None) -> float | str:
+    return "-" if value is None else round(value, 3)
 
 
 def _gb(pages: int) -> float:

@@ -24,12 +24,16 @@ def record(
 
     The scan's regions must be the table's (geometry.follow comes first).  `seen_ms` is the start of the
     scan, `gap_ms` the time since the scan before.  Counts of regions that are not primed mean nothing
-    and are left out: the gap proves neither use nor idleness and ages nothing.  Where the pages lie is
-    always taken.
+    and are left out: the gap proves neither use nor idleness and ages nothing, until a scan covers it, too.
+    Where the pages lie is always taken.
     """
     primed = scan.primed
     if not primed.all():
         _skip(table, rows, ~primed, seen_ms, gap_ms)
+    gap_s: float | F32 = gap_ms / 1000
+    if scan.covered_ms is not None:
+        _take_back(table, rows, primed, np.maximum(scan.covered_ms, np.uint32(gap_ms)) - np.uint32(gap_ms))
+        gap_s = scan.covered_ms.astype(np.float32) / np.float32(1000)
     used = primed & (scan.accessed_pages > 0)
     since = table.active_since_ms[rows]
     started = np.where(since == NEVER_MS, np.uint32(seen_ms), since)
@@ -38,7 +42,7 @@ def record(
     _add(table.accesses[rows], scan.accessed_pages, primed)
     _add(table.writes[rows], scan.written_pages, primed)
     if heat is not None:
-        hotter = next_heat(table.heat[rows], scan.accessed_pages, scan.pages, gap_ms / 1000, heat)
+        hotter = next_heat(table.heat[rows], scan.accessed_pages, scan.pages, gap_s, heat)
         np.copyto(table.heat[rows], hotter, where=primed)
     table.swapped_pages[rows] = scan.swapped_pages
     table.node_pages[:, rows] = scan.node_pages
@@ -53,12 +57,19 @@ def _skip(table: RegionTable, rows: slice, unprimed: Bool, seen_ms: int, gap_ms:
     np.add(last, shift, out=last, where=unprimed)
 
 
+def _take_back(table: RegionTable, rows: slice, primed: Bool, more_ms: U32) -> None:
+    """Put the time that scans before could not judge, and this one can, into the times of its regions again."""
+    last, since = table.last_access_ms[rows], table.active_since_ms[rows]
+    np.subtract(since, np.minimum(since, more_ms), out=since, where=primed & (since != NEVER_MS))
+    np.subtract(last, np.minimum(last, more_ms), out=last, where=primed)
+
+
 def _add(counts: U32, more: U32, primed: Bool) -> None:
     """Add to the counts in place; what doesn't fit in 32 bits stays at the most they hold."""
     np.add(counts, np.minimum(more, np.uint32(MOST) - counts), out=counts, where=primed)
 
 
-def next_heat(heat: F32, accessed_pages: U32, pages: U32, gap_s: float, decay: HeatDecay) -> F32:
+def next_heat(heat: F32, accessed_pages: U32, pages: U32, gap_s: float | F32, decay: HeatDecay) -> F32:
     """Return the heat after a scan: accesses a page, plus what is left of the old heat, at most the maximum."""
     left = heat * np.float32(decay.retention**gap_s)
     hotter: F32 = accessed_pages / pages.astype(np.float32) + left

@@ -177,6 +177,19 @@ def heat_activity(heat_classes: int) -> CompiledMachine:
     )
 
 
+def stub_activity() -> CompiledMachine:
+    """Return the activity machine of the stub policy, under which a region stays unknown."""
+    return compile_machine(
+        Declaration(
+            name="activity (stub)",
+            states=("unknown", "gone"),
+            events=("nothing", "unmapped"),
+            moves=(("unmapped", ("unknown",), "gone"),),
+            ignored=(("nothing", ("unknown", "gone")),),
+        )
+    )
+
+
 def _others(states: Iterable[str], state: str) -> tuple[str, ...]:
     return tuple(other for other in states if other != state)
 

@@ -2,20 +2,31 @@
 
 from memtierd.trackers.build import REGISTRY, build
 from memtierd.trackers.kernel import LinuxTrackerKernel, TrackerKernel, linux_kernel
-from memtierd.trackers.params import AutoParams, IdlePageParams, ReferencedParams, SoftDirtyParams
+from memtierd.trackers.params import (
+    AutoParams,
+    FinderParams,
+    IdlePageParams,
+    MultiParams,
+    ReferencedParams,
+    SoftDirtyParams,
+    StubParams,
+)
 from memtierd.trackers.scanner import Scanner
 from memtierd.trackers.tracker import ScanStoppedError, StopFlag, Tracker
 
 __all__ = [
     "REGISTRY",
     "AutoParams",
+    "FinderParams",
     "IdlePageParams",
     "LinuxTrackerKernel",
+    "MultiParams",
     "ReferencedParams",
     "ScanStoppedError",
     "Scanner",
     "SoftDirtyParams",
     "StopFlag",
+    "StubParams",
     "Tracker",
     "TrackerKernel",
     "build",

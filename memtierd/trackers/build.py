@@ -5,11 +5,22 @@ from typing import Any
 import attrs
 
 from memtierd.errors import UnsupportedError
-from memtierd.linux.probe import Features
+from memtierd.linux.probe import Feature, Features
+from memtierd.trackers.finder import FinderTracker
 from memtierd.trackers.grid import IdlePageTracker, SoftDirtyTracker
 from memtierd.trackers.kernel import TrackerKernel
-from memtierd.trackers.params import AutoParams, IdlePageParams, ReferencedParams, SoftDirtyParams
+from memtierd.trackers.multi import MultiTracker
+from memtierd.trackers.params import (
+    AutoParams,
+    FinderParams,
+    IdlePageParams,
+    MultiParams,
+    ReferencedParams,
+    SoftDirtyParams,
+    StubParams,
+)
 from memtierd.trackers.referenced import ReferencedTracker
+from memtierd.trackers.stub import StubTracker
 from memtierd.trackers.tracker import Tracker
 
 REGISTRY: dict[str, type[Any]] = {
@@ -17,6 +28,9 @@ REGISTRY: dict[str, type[Any]] = {
     "idlepage": IdlePageParams,
     "softdirty": SoftDirtyParams,
     "referenced": ReferencedParams,
+    "multi": MultiParams,
+    "finder": FinderParams,
+    "stub": StubParams,
 }
 """Parameters of each tracker by name."""
 
@@ -31,12 +45,37 @@ def build(name: str, params: Any, kernel: TrackerKernel, features: Features) -> 
     KernelError when its files can't be opened.
     """
     _require_placement(kernel, features)
-    if name == "auto":
-        return _build_best(params, kernel, features)
-    feature = features.get(name)
+    match name:
+        case "auto":
+            return _build_best(params, kernel, features)
+        case "multi":
+            return _build_multi(params, kernel, features)
+        case "stub":
+            return StubTracker(params, kernel)
+        case "finder":
+            if params.pagemap_bit_soft_dirty is not None:
+                _require("finder with pagemapbitsoftdirty", features.get("softdirty"))
+            return FinderTracker(params, kernel)
+        case _:
+            _require(name, features.get(name))
+            return _make(name, params, kernel, "")
+
+
+def _require(what: str, feature: Feature) -> None:
     if not feature.works:
-        raise UnsupportedError(f"tracker {name} does not work here: {feature.detail}")
-    return _make(name, params, kernel, "")
+        raise UnsupportedError(f"tracker {what} does not work here: {feature.detail}")
+
+
+def _build_multi(params: MultiParams, kernel: TrackerKernel, features: Features) -> Tracker:
+    """Return all its trackers in one; when one can't be built, those before it are closed."""
+    built: list[Tracker] = []
+    try:
+        built.extend(build(part.name, part.params, kernel, features) for part in params.trackers)
+    except Exception:
+        for tracker in built:
+            tracker.close()
+        raise
+    return MultiTracker(params, built, kernel)
 
 
 def _build_best(params: AutoParams, kernel: TrackerKernel, features: Features) -> Tracker:

@@ -45,9 +45,7 @@ class FinderTracker(RoundTracker):
 
     def _found(self, subject: Subject) -> Geometry:
         mappings = self._kernel.mappings(subject.key)
-        ranges = tracked_ranges(
-            self._kernel, subject.pagemap_fd, mappings, self.params.pages_in_region, subject.stop
-        )
+        ranges = tracked_ranges(self._kernel, subject.pagemap_fd, mappings, self.params.pages_in_region, subject.stop)
         self._note_left_out(subject.key, ranges)
         cells = carve(ranges.start, ranges.end, self.params.pages_in_region)
         if not self._mask:

@@ -1,6 +1,6 @@
 """The tracker that runs others, each at its own interval, and makes one observation of what they see."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import attrs
 import numpy as np

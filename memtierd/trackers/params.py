@@ -1,10 +1,11 @@
 """Parameters of the trackers."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
 
-from memtierd.parameters import option
+from memtierd.parameters import FieldProblem, Part, option, part
 from memtierd.regions.carving import MAX_REGION_PAGES
 
 DAY_MS = 86_400_000
@@ -136,3 +137,20 @@ class FinderParams:
     pagemap_bit_soft_dirty: bool | None = option(
         None, doc="true: only pages written since their soft-dirty bits were cleared last; false: only others."
     )
+
+
+@attrs.frozen(kw_only=True)
+class MultiParams:
+    """Parameters of the multi tracker."""
+
+    trackers: tuple[Part, ...] = part(
+        "tracker", (), doc="The trackers that it runs, each with name and config, at their own intervals.", many=True
+    )
+
+    def problems(self) -> Iterator[FieldProblem]:
+        """Yield what is wrong: nothing to run, or another multi."""
+        if not self.trackers:
+            yield FieldProblem("trackers", "at least one tracker", "no trackers")
+        for index, tracker in enumerate(self.trackers):
+            if tracker.name == "multi":
+                yield FieldProblem("trackers", "any other tracker", "a multi tracker in a multi tracker", index)

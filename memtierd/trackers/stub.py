@@ -21,7 +21,7 @@ class StubTracker:
         self.params = params
         self._kernel = kernel
 
-    def scan(self, targets: Sequence[ProcessKey], stop: StopFlag) -> Scan:  # noqa: ARG002
+    def scan(self, targets: Sequence[ProcessKey], stop: StopFlag) -> Scan:
         """Return an empty round."""
         now_ns = self._kernel.now_ns()
         return Scan(self.name, now_ns, now_ns, processes=())

@@ -63,3 +63,14 @@ def test_trackers_that_are_replaced_leave_no_open_files(name: str, daemon: Daemo
     daemon.create_tracker(name)
     daemon.control.watch(frozenset())
     assert open_files() == before
+
+
+def test_the_stub_policy_starts_without_a_configuration_and_stops_what_was_tracked(daemon: Daemon, pid: int) -> None:
+    daemon.create_tracker(NAMES[0])
+    daemon.start_tracker([pid])
+    daemon.create_policy("stub")
+    daemon.start_policy()
+    assert daemon.policy_running
+    assert not daemon.tracker_running
+    daemon.stop_policy()
+    assert not daemon.policy_running

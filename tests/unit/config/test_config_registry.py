@@ -49,13 +49,14 @@ REQUIRED = {
     "cgroups": "cgroups: [/a]",
     "pidlist": "pids: [7]",
     "filter": "{source: {name: proc}, filters: [{minvmrsskb: 1}]}",
+    "stub": "",
 }
 PARTS = [(kind, name) for kind, names in KINDS for name in names] + [("mover", "")]
 
 
 @pytest.mark.parametrize(("kind", "name"), PARTS)
 def test_defaults_are_within_their_own_bounds(kind: str, name: str) -> None:
-    text = "pids: [7]" if kind == "policy" else REQUIRED.get(name, "")
+    text = REQUIRED.get(name, "pids: [7]" if kind == "policy" else "")
     params = config.structure(kind, name, text, "x")
     assert config.structure(kind, name, config.dump_json(params), "x") == params
 

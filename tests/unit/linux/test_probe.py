@@ -16,6 +16,7 @@ NAMES = [
     "kpageflags",
     "swap",
     "numa",
+    "pressure",
     "move_pages",
     "process_madvise",
 ]
@@ -24,7 +25,9 @@ NAMES = [
 def test_an_empty_tree_has_nothing_that_lives_in_files(tmp_path: Path) -> None:
     features = probe(FakeKernel(tmp_path).roots)
     assert [feature.name for feature in features.features] == NAMES
-    assert not any(map(features.works, ("idlepage", "referenced", "pagemap_pfn", "kpageflags", "swap", "numa")))
+    assert not any(
+        map(features.works, ("idlepage", "referenced", "pagemap_pfn", "kpageflags", "swap", "numa", "pressure"))
+    )
     assert (features.thp_mode, features.disturbs) == ("none", ())
     assert all("\n" not in feature.detail and feature.detail for feature in features.features)
 

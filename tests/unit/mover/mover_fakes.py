@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import attrs
 import numpy as np
 
-from memtierd.errors import ProcessGoneError
+from memtierd.errors import KernelError, ProcessGoneError
 from memtierd.model import SWAP_NODE, U32, U64, ProcessKey
 from memtierd.mover.kernel import I32, MoverKernel
 from memtierd.native import Collected, Stop
@@ -52,6 +52,8 @@ class FakeProcess:
     """In a mapping that process_madvise refuses."""
     unswappable: dict[int, int] = attrs.field(factory=dict)
     """How often a page stays in memory before it can be swapped out."""
+    coldness: dict[int, int] = attrs.field(factory=dict)
+    """What memory.reclaim takes first; 0 where it doesn't say."""
     allowed: frozenset[int] = frozenset(range(8))
     alive: bool = True
     mm_gone: bool = False
@@ -82,6 +84,7 @@ class FakeKernel:
         self.move_ns: Callable[[int], int] = lambda _pages: 0
         self.on_call: Callable[[int], object] = lambda _number: None
         """Called before each moving system call with its number, from 1 on."""
+        self.reclaim_error: Exception | None = None
         self.calls = 0
         self.largest_call_pages = 0
         self.open: dict[int, tuple[str, FakeProcess | None]] = {}
@@ -100,6 +103,7 @@ class FakeKernel:
             query_nodes=self.query_nodes,
             presence=self.presence,
             page_out=self.page_out,
+            reclaim=self.reclaim,
             swap_free_pages=lambda: self.swap_free,
         )
 
@@ -297,6 +301,21 @@ class FakeKernel:
             self._swap(process, pages)
             walked += length
         return walked
+
+    def reclaim(self, key: ProcessKey, size_bytes: int) -> int:
+        process = self.processes[key]
+        assert size_bytes > 0
+        assert size_bytes % PAGE_BYTES == 0
+        self._called(process, size_bytes // PAGE_BYTES)
+        if self.reclaim_error is not None:
+            raise self.reclaim_error
+        before, wanted = process.on(SWAP_NODE), size_bytes // PAGE_BYTES
+        for page in sorted(process.places, key=lambda page: process.coldness.get(page, 0), reverse=True):
+            if process.on(SWAP_NODE) - before < wanted:
+                self._swap(process, range(page, page + 1))
+        if process.on(SWAP_NODE) - before < wanted:
+            raise KernelError("reclaim", errno.EAGAIN)
+        return size_bytes
 
     def _swap(self, process: FakeProcess, pages: range) -> None:
         for page in pages:

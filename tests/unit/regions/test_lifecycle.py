@@ -23,6 +23,7 @@ from memtierd.regions.lifecycle import (
     age_activity,
     compile_machine,
     heat_activity,
+    stub_activity,
 )
 
 MACHINES = {
@@ -30,6 +31,7 @@ MACHINES = {
     "heat 1": heat_activity(1),
     "heat 4": heat_activity(4),
     "heat 10": heat_activity(10),
+    "stub": stub_activity(),
     "placement": PLACEMENT,
 }
 every_machine = pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES.keys())

@@ -74,5 +74,6 @@ def test_every_parameter_is_described_and_has_a_default(cls: type[Any]) -> None:
         described = option_of(field)
         assert described.doc, field.name
         assert not described.required, field.name
-        assert described.unit or field.name in ("track_referenced",) or "readahead" in field.name, field.name
+        plain = field.name.startswith("pagemap_bit_") or field.name in ("track_referenced", "trackers")
+        assert described.unit or plain or "readahead" in field.name, field.name
     cls()

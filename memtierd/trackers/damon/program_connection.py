@@ -1,0 +1,134 @@
+"""A connection whose reports a program writes as lines of text."""
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import attrs
+
+from memtierd.trackers.damon.connection import Monitor, Records
+from memtierd.trackers.damon.events import parse_events
+from memtierd.trackers.damon.inbox import Inbox
+from memtierd.trackers.damon.program import Program, Restarts
+
+LEASH = "cat"
+"""A program that ends with its input; bpftrace and perf end with the program that they are told to run."""
+_QUIET_TAKES = 12
+"""So often nothing must have been lost before that is taken as over."""
+_EVENT_MARK = b"target_id="
+
+
+@attrs.frozen(kw_only=True)
+class Dialect:
+    """What there is to know of one program."""
+
+    name: str
+    commands: Callable[[], Sequence[Sequence[str]]]
+    """Returns the pipeline to run; raises UnsupportedError, which says what is missing."""
+    environment: Mapping[str, str]
+    """Variables beside those of memtierd itself."""
+    lost: re.Pattern[bytes]
+    """Its group 1 is how many events the program says it lost."""
+    advice: str
+    """What to do when it loses events."""
+    shift_ns: Callable[[], int] = lambda: 0
+    """Returns what to add to a time that the program writes to get CLOCK_MONOTONIC."""
+
+
+@attrs.define
+class Counts:
+    """What went wrong since the connection was made."""
+
+    lost: int = 0
+    """Events that the program itself says it lost."""
+    strange: int = 0
+    """Pieces of output with events that were not understood."""
+
+
+class ProgramConnection:
+    """Keeps the program running and its records until they are taken; implements Connection."""
+
+    def __init__(self, dialect: Dialect, restarts: Restarts | None = None) -> None:
+        self.counts = Counts()
+        self.needs_schemes = False
+        self._dialect = dialect
+        self._restarts = restarts
+        self._inbox = Inbox()
+        self._program: Program | None = None
+        self._loss = _Recently()
+        self._drop = _Recently()
+        self._strange = _Recently()
+
+    @property
+    def name(self) -> str:
+        """Return the word in the configuration."""
+        return self._dialect.name
+
+    @property
+    def starts(self) -> int:
+        """Return how often the program was started: more than once when it has ended by itself."""
+        return self._program.starts if self._program else 0
+
+    def open(self) -> None:
+        """Start the program and don't wait until it is ready; raises UnsupportedError with what is missing."""
+        environment = {**os.environ, "LC_ALL": "C", **self._dialect.environment}
+        self._program = Program(self.name, self._dialect.commands(), environment, self._receive, self._restarts)
+        self._program.start()
+
+    def follow(self, monitors: Sequence[Monitor]) -> None:
+        """Do nothing: every kdamond's events arrive, and whose they are is written on them."""
+
+    def take(self) -> Records:
+        """Return what arrived since the last call."""
+        self._loss.step(self.counts.lost)
+        self._drop.step(self._inbox.dropped)
+        self._strange.step(self.counts.strange)
+        return self._inbox.take()
+
+    def conditions(self) -> tuple[str, ...]:
+        """Return what is wrong with the program or with what it says."""
+        trouble = self._program.trouble() if self._program else ""
+        advice = self._dialect.advice
+        found = (
+            (bool(trouble), trouble),
+            (self._loss.holds, f"{self.name} can't keep up with DAMON and loses events; {advice}"),
+            (self._drop.holds, f"reports of DAMON are dropped before a scan takes them in; {advice}"),
+            (self._strange.holds, f"what {self.name} writes is not understood; use another connection and report this"),
+        )
+        return tuple(text for holds, text in found if holds)
+
+    def close(self) -> None:
+        """End the program."""
+        if self._program:
+            self._program.close()
+            self._program = None
+
+    def _receive(self, lines: bytes) -> None:
+        """Keep the records of whole lines; in the program's thread."""
+        self.counts.lost += sum(int(count) for count in self._dialect.lost.findall(lines))
+        records, program = parse_events(lines), self._program
+        if len(records):
+            shifted_ns = records.time_ns + self._dialect.shift_ns()
+            self._inbox.put(attrs.evolve(records, time_ns=shifted_ns))
+            if program:
+                program.works()
+        elif _EVENT_MARK in lines:
+            self.counts.strange += 1
+
+
+class _Recently:
+    """Tells whether a count that only grows did so lately: within the last few steps."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._quiet_steps = _QUIET_TAKES
+
+    def step(self, count: int) -> None:
+        """Take the count as it is now."""
+        self._quiet_steps = self._quiet_steps + 1 if count == self._count else 0
+        self._count = count
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether the count has grown lately."""
+        return self._quiet_steps < _QUIET_TAKES
