@@ -153,10 +153,10 @@ def _schema_text() -> str:
     return schema_text()
 
 
-def _load(path: str) -> Part:
+def _load(path: str) -> Any:
     from memtierd.config import load_file  # noqa: PLC0415  only a configuration needs the YAML library
 
-    return load_file(path).policy
+    return load_file(path)
 
 
 def _check(options: Options, out: Output) -> int:
@@ -166,40 +166,48 @@ def _check(options: Options, out: Output) -> int:
     from memtierd.linux.numa import machine_facts  # noqa: PLC0415
     from memtierd.linux.probe import probe  # noqa: PLC0415
 
-    policy = _load(options.config) if options.config is not None else None
+    config = _load(options.config) if options.config is not None else None
     machine, features = machine_facts(), probe()
     for line in check.describe_machine(machine, features):
         out.write(f"{line}\n")
     out.write(f"permissions: {check.permissions(missing_capabilities()) or 'memtierd has what it needs'}\n")
-    if policy is not None:
-        for text in check.warnings(policy, machine, features):
+    if config is not None:
+        for text in check.warnings(config.policy, machine, features) if config.policy else ():
             out.write(f"warning: {printable(text)}\n")
-        out.write(f"{printable(options.config or '')}: valid, policy {policy.name}\n")
+        out.write(f"{printable(options.config or '')}: valid, {_contents(config)}\n")
     return OK
+
+
+def _contents(config: Any) -> str:
+    parts = [f"policy {config.policy.name}"] if config.policy else []
+    names = ", ".join(routine.name for routine in config.routines)
+    return " and ".join(parts + ([f"routines {names}"] if names else []))
 
 
 def _run(options: Options) -> int:
     """Start what the flags ask for, run the commands, wait if there is something to wait for, and stop in order."""
     from memtierd.daemon import Daemon  # noqa: PLC0415  the parts take time to load
+    from memtierd.prompt.console import Console  # noqa: PLC0415
     from memtierd.prompt.session import Session  # noqa: PLC0415
 
     # A shell starts what it puts into the background with SIGINT ignored; Python leaves that so, and so do we.
     termination = Termination()
     termination.take()
-    policy = _load(options.config) if options.config is not None else None
+    config = _load(options.config) if options.config is not None else None
     daemon = Daemon(dry_run=options.dry_run)
+    daemon.console = Console(daemon, sys.stdout, sys.stderr)
     session = Session(daemon, sys.stdout, sys.stderr, echo=options.echo)
     try:
         daemon.start()
-        if policy is not None:
-            _start_policy(daemon, policy)
+        if config is not None:
+            _start_configured(daemon, config)
         status = _run_commands(session, options)
         if options.prompt:
             status = session.loop(sys.stdin) or status
-        elif policy is not None:
+        elif config is not None:
             _serve(session)
     except (KeyboardInterrupt, Terminated) as end:
-        if policy is None:
+        if config is None:
             raise
         number = signal.SIGINT if isinstance(end, KeyboardInterrupt) else signal.Signals(int(end.code or 0))
         LOG.info("%s: stopping", number.name)
@@ -210,18 +218,30 @@ def _run(options: Options) -> int:
             signal.signal(number, signal.SIG_IGN)
         termination.release()
         daemon.stop()
-        if policy is not None:
-            LOG.info("policy %s stopped", policy.name)
+        if config is not None:
+            LOG.info("%s stopped", _contents(config))
     return status
 
 
-def _start_policy(daemon: Any, policy: Part) -> None:
+def _start_configured(daemon: Any, config: Any) -> None:
     from memtierd import check  # noqa: PLC0415
     from memtierd.linux.capabilities import missing_capabilities  # noqa: PLC0415
 
     LOG.info("%s", check.summary(daemon.features))
     if lacking := check.permissions(missing_capabilities()):
         LOG.warning("%s", lacking)
+    if config.policy is not None:
+        _start_policy(daemon, config.policy)
+    for part in config.routines:
+        number = daemon.routines.create(part.name)
+        daemon.routines.configure(number, part.params)
+        daemon.routines.start(number)
+        LOG.info("routine %d %s started", number, part.name)
+
+
+def _start_policy(daemon: Any, policy: Part) -> None:
+    from memtierd import check  # noqa: PLC0415
+
     for text in check.warnings(policy, daemon.machine(), daemon.features):
         LOG.warning("%s", text)
     daemon.create_policy(policy.name)

@@ -52,11 +52,24 @@ class _Call:
 
 
 @attrs.frozen
+class _Counted:
+    name: str
+    at_ns: int
+    times: int
+
+
+@attrs.frozen
+class _Lasting:
+    source: str
+    texts: tuple[str, ...]
+
+
+@attrs.frozen
 class _Stop:
     pass
 
 
-Message = Scan | Membership | MoveReport | CallReport | _Call | _Stop
+Message = Scan | Membership | MoveReport | CallReport | _Counted | _Lasting | _Call | _Stop
 
 
 class Control:
@@ -106,6 +119,14 @@ class Control:
     def post(self, message: Scan | Membership | MoveReport | CallReport) -> None:
         """Give the loop something to take in."""
         self._inbox.put(message)
+
+    def count(self, event: str, times: int = 1) -> None:
+        """Count a named event so many times."""
+        self._inbox.put(_Counted(event, self._clock_ns(), times))
+
+    def hold(self, source: str, texts: Sequence[str]) -> None:
+        """Take these as all lasting conditions of a source."""
+        self._inbox.put(_Lasting(source, tuple(texts)))
 
     def call(self, function: Callable[[Reconciler], T], timeout_s: float = 10) -> T:
         """Return `function(reconciler)`, run by the loop between two messages."""
@@ -193,6 +214,10 @@ class Control:
                 self._reconciler.report(message, self._clock_ns())
             case CallReport():
                 self._reconciler.statistics.call(message)
+            case _Counted(name, at_ns, times):
+                self._reconciler.statistics.event(name, at_ns, times)
+            case _Lasting(source, texts):
+                self.conditions.hold(source, texts)
             case _Call(function, answer):
                 _answer(answer, lambda: function(self._reconciler))
 

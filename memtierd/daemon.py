@@ -20,17 +20,22 @@ from memtierd.linux.roots import ROOTS, Roots
 from memtierd.model import CallReport, MachineFacts, MoveReport, Scan
 from memtierd.mover import Mover, MoverParams
 from memtierd.mover.host import host_kernel
-from memtierd.parameters import Part
+from memtierd.parameters import Part, option_of
 from memtierd.placement.plan import Plan
 from memtierd.policies import PolicyParams
 from memtierd.policies.age import AgeParams
 from memtierd.reconcile import Reconciler
+from memtierd.routines import Console, Ports, Routines
 from memtierd.trackers import Scanner, Tracker
+from memtierd.watchers import Watcher
 from memtierd.watchers.base import look_up
-from memtierd.watchers.poller import Poller
+from memtierd.watchers.pages_of_interest import PagesOfInterestWatcher
+from memtierd.watchers.selected import SelectedWatcher
 
 LOG = logging.getLogger("memtierd")
 T = TypeVar("T")
+_ROUTINE_TIMEOUT_S = 2
+"""How long a routine waits for the control thread before it leaves out a tick."""
 
 
 class Daemon:
@@ -46,6 +51,7 @@ class Daemon:
         self._kernel = trackers.linux_kernel(
             machine, pagemap_scan=self.features.works("pagemap_scan"), clock=time.monotonic_ns, roots=roots
         )
+        self._limits = self._kernel.limits
         self.mover = Mover(
             MoverParams(),
             host_kernel(lambda: (self._kernel.memory.node_map, self._reconciler.node_ids), roots),
@@ -54,6 +60,12 @@ class Daemon:
             self._post_report,
         )
         self.control = Control(self._reconciler, self.mover, self.machine, time.monotonic_ns, roots, dry_run=dry_run)
+        self.console: Console | None = None
+        """Where routines print and run commands of the prompt."""
+        self.routines = Routines(
+            Ports(self.control.count, self.control.hold, self._swapped_out_pages, lambda: self.console)
+        )
+        self.pidwatcher = SelectedWatcher(self._build_watcher, self.control.post, LOG.info, LOG.error)
         self.tracker_name: str | None = None
         self.tracker_params: Any = None
         self.tracker: Tracker | None = None
@@ -61,7 +73,6 @@ class Daemon:
         self.policy_params: PolicyParams | None = None
         self.policy_running = False
         self._scanner: Scanner | None = None
-        self._poller: Poller | None = None
 
     def start(self) -> None:
         """Start the control thread; parts start when they are told to."""
@@ -70,11 +81,15 @@ class Daemon:
 
     def stop(self) -> None:
         """Stop everything, the mover after the system call under way."""
+        self.routines.stop_all()  # before the lock is taken: one of their commands may hold it
         with self._lock:
             self._stop_watching()
             self._stop_tracking()
             self.mover.stop()
             self.control.stop()
+
+    def _swapped_out_pages(self) -> int:
+        return self.call(lambda reconciler: reconciler.statistics.swapped_out_pages, _ROUTINE_TIMEOUT_S)
 
     def machine(self) -> MachineFacts:
         """Return nodes and swap as they are now, and pressure if the policy minds it."""
@@ -148,6 +163,15 @@ class Daemon:
         """Set the access counts of all regions to 0."""
         self.call(lambda reconciler: reconciler.reset_counters())
 
+    # the pidwatcher
+
+    def create_pidwatcher(self, name: str) -> None:
+        """Choose a pidwatcher; one with parameters that have no default needs a configuration before it can start."""
+        with self._lock:
+            cls = _known("pidwatcher", name, watchers.REGISTRY)
+            needs_more = any(option_of(field).required for field in attrs.fields(cls))
+            self.pidwatcher.select(name, None if needs_more else cls())
+
     # the policy
 
     def create_policy(self, name: str) -> None:
@@ -171,7 +195,7 @@ class Daemon:
         with self._lock:
             name = self._chosen(self.policy_name, "policy")
             params = self.policy_params
-            if params is None or (params.watches and (params.pidwatcher is None or params.tracker is None)):
+            if params is None or (params.watches and not _is_complete(params)):
                 raise MemtierdError(
                     f"start policy {name}: it has no configuration; give one with: policy -config CONFIG"
                 )
@@ -184,18 +208,18 @@ class Daemon:
             self.mover.reconfigure(params.mover or MoverParams())
             policy = policies.build(params)
             self.call(lambda reconciler: reconciler.set_policy(policy))
-            if params.pidwatcher:
-                self._start_deciding(params.pidwatcher, params.interval_ms)
+            if params.watches:
+                self._start_deciding(params)
             else:
                 self.mover.replace(())  # no tick will take back what the policy before has planned
             self.policy_running = True
 
-    def _start_deciding(self, pidwatcher: Part, interval_ms: int) -> None:
+    def _start_deciding(self, params: PolicyParams) -> None:
         if not self.dry_run:
             self.mover.start()
         self._start_tracking()
-        self._start_watching(pidwatcher)
-        self.control.tick_every(interval_ms)
+        self._start_watching(params)
+        self.control.tick_every(params.interval_ms)
 
     def stop_policy(self) -> None:
         """Stop watching, tracking and deciding; the mover drops what the policy planned."""
@@ -210,16 +234,23 @@ class Daemon:
     def _build(self, part: Part) -> Tracker:
         return trackers.build(part.name, part.params, self._kernel, self.features)
 
-    def _start_watching(self, part: Part) -> None:
-        watcher = watchers.build(part.name, part.params, self.roots, own_pid=os.getpid())
-        self._poller = Poller(watcher, self.control.post, LOG.error)
-        self._poller.start()
+    def _build_watcher(self, part: Part) -> Watcher:
+        return watchers.build(part.name, part.params, self.roots, own_pid=os.getpid())
+
+    def _start_watching(self, params: PolicyParams) -> None:
+        watcher = self._build_watcher(params.pidwatcher) if params.pidwatcher else None
+        if params.pages_of_interest is not None:
+            watcher = PagesOfInterestWatcher(
+                params.pages_of_interest, params.interval_ms, self.roots, os.getpid(), watcher, self._limits.replace
+            )
+        if watcher is not None:
+            self.pidwatcher.start_with(watcher, params.pidwatcher)
 
     def _stop_watching(self) -> None:
-        if self._poller is not None:
-            self._poller.stop()
-            self._poller = None
+        if self.pidwatcher.is_running:
+            self.pidwatcher.stop()
             self.control.tick_every(0)
+        self._limits.lift()
         self.policy_running = False
 
     def _start_tracking(self) -> None:
@@ -254,6 +285,11 @@ class Daemon:
         if name is None:
             raise MemtierdError(f"no {what}, create one with: {what} -create NAME")
         return name
+
+
+def _is_complete(params: PolicyParams) -> bool:
+    """Return whether a policy that watches processes knows which, and how to track them."""
+    return params.tracker is not None and (params.pidwatcher is not None or params.finds_processes)
 
 
 def _known(what: str, name: str, registry: Mapping[str, type[Any]]) -> type[Any]:

@@ -260,9 +260,11 @@ class Reconciler:
             urgency=self.policy.urgency(table.activity[rows], value[rows]),
             guard=self.guards.obstacles(table, rows, self.processes.pids, now_ms),
         )
-        params = self.policy.params
-        room = room_pages(machine, params.reserve_percent, self.policy.node_limits, self._tracked_pages())
-        return make_plan(candidates, self.policy.places, self._whereabouts, machine, self.node_ids, room, now_ms)
+        policy, tracked = self.policy, self._tracked_pages()
+        room = room_pages(
+            machine, policy.params.reserve_percent, policy.node_limits, tracked, policy.least_available_pages
+        )
+        return make_plan(candidates, policy.places, self._whereabouts, machine, self.node_ids, room, now_ms)
 
     def _tracked_pages(self) -> dict[int, int]:
         """Return the tracked pages on each node: those seen there last, and those that arrived unseen since."""

@@ -154,13 +154,13 @@ class Statistics:
         for outcome in Outcome:
             counts[outcome] += int(report.outcomes[:, outcome].sum())
 
-    def event(self, name: str, at_ns: int) -> None:
-        """Count a named event."""
+    def event(self, name: str, at_ns: int, times: int = 1) -> None:
+        """Count a named event; several of them count as one moment."""
         counts = self.events.get(name)
         if counts is None:
             if len(self.events) >= MAX_EVENTS:
                 self.events_left_out += 1
                 return
             counts = self.events[name] = EventCounts(first_ns=at_ns)
-        counts.count += 1
+        counts.count += times
         counts.last_ns = at_ns

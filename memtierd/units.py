@@ -33,6 +33,19 @@ def parse_size(text: str) -> int:
     return int(found[1]) * _SIZE_FACTOR[found[2]]
 
 
+def parse_limit_pages(text: str, total_pages: int) -> int:
+    """Return the pages that a limit such as '512k', '2G' or '30%' (of the node) allows.
+
+    Raises ValueError with a sentence for the user.
+    """
+    if text.strip().endswith("%"):
+        number = text.strip()[:-1].strip()
+        if not number.replace(".", "", 1).isdigit():
+            raise ValueError(f"invalid percentage {text!r}, expected a number and %, such as 30%")
+        return int(total_pages * float(number) / 100)
+    return parse_size(text) // PAGE_BYTES
+
+
 def parse_duration_ns(text: str) -> int:
     """Return the nanoseconds that `text` names; without a unit it is seconds.
 

@@ -1,6 +1,7 @@
 """A configuration file, or the configuration of one part at the prompt, to parameters."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -11,7 +12,7 @@ from memtierd.config.policies import policy_structurer
 from memtierd.config.problems import Collected, Invalid, Place, config_error
 from memtierd.config.structuring import Registries
 from memtierd.errors import ConfigError, errno_name
-from memtierd.parameters import Part, part
+from memtierd.parameters import FieldProblem, Part, part
 from memtierd.text import printable
 
 
@@ -19,7 +20,14 @@ from memtierd.text import printable
 class Config:
     """A whole configuration file."""
 
-    policy: Part = part("policy", doc="What is managed, and by which rules.")
+    policy: Part | None = part("policy", None, doc="What is managed, and by which rules.")
+    routines: tuple[Part, ...] = part("routine", (), doc="Commands that run beside the policy.", many=True)
+
+    def problems(self) -> Iterator[FieldProblem]:
+        """Yield that there is nothing to do."""
+        if self.policy is None and not self.routines:
+            expected = "policy: what is managed, and by which rules; or routines"
+            yield FieldProblem("policy", expected, "missing key", depends_on=("routines",))
 
 
 class Loader:
@@ -37,7 +45,7 @@ class Loader:
         try:
             root = _parse(text)
             if isinstance(root, tree.Scalar) and root.value is None:
-                raise _one(root.place.line, root.place.column, "the file is empty", "a mapping with policy")
+                raise _one(root.place.line, root.place.column, "the file is empty", "a mapping with policy or routines")
             config: Config = self._structurer.structure(root, Config)
         except Invalid as invalid:
             raise config_error(origin, invalid.problems) from invalid

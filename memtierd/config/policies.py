@@ -41,11 +41,16 @@ def _complete_policy(structurer: Structurer, node: tree.Node, cls: type[PolicyPa
     made: PolicyParams = attrs.evolve(
         params,
         pidwatcher=params.pidwatcher or pidwatcher,
-        tracker=params.tracker or (structurer.default("tracker", cls.default_tracker) if cls.watches else None),
+        tracker=params.tracker or (_default_tracker(structurer, params) if cls.watches else None),
         mover=structurer.default("mover") if params.mover is None else params.mover,
         **dict.fromkeys(SHORT_FORMS, ()),
     )
     return made
+
+
+def _default_tracker(structurer: Structurer, params: PolicyParams) -> Part:
+    default: Part = structurer.default("tracker", params.default_tracker)
+    return attrs.evolve(default, params=attrs.evolve(default.params, **params.tracker_defaults))
 
 
 def _from_short_form(

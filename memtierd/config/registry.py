@@ -1,6 +1,6 @@
 """The parts that a configuration can name, and the classes of their parameters."""
 
-from memtierd import mover, policies, trackers, watchers
+from memtierd import mover, policies, routines, trackers, watchers
 from memtierd.config.structuring import Registries
 
 REGISTRIES: Registries = {
@@ -8,4 +8,5 @@ REGISTRIES: Registries = {
     "tracker": trackers.REGISTRY,
     "pidwatcher": watchers.REGISTRY,
     "mover": mover.MoverParams,
+    "routine": routines.REGISTRY,
 }

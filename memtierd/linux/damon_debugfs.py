@@ -42,6 +42,10 @@ class DamonDebugfs:
         others = [name for name in list_names(self.files.directory) if os.path.isdir(self.files.path(name))]
         return KdamondFacts(kdamond, int(thread) if thread.isdecimal() else None, bool(pids or others), pids)
 
+    def scheme_capacity(self, kdamond: int) -> int | None:
+        """Raise UnsupportedError: schemes of debugfs keep no lists."""
+        raise UnsupportedError("the sysfs connection can't work with interface 2, debugfs; use another connection")
+
     def configure(self, kdamond: int, setup: Setup) -> None:
         """Set attributes and processes; where DAMON begins is left to it."""
         if len(setup.targets) > MOST_TARGETS:

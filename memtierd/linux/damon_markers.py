@@ -39,8 +39,8 @@ class Marker:
     interface: str
     """sysfs or debugfs."""
     claims: tuple[Claim, ...]
-    made_kdamonds: bool = False
-    """Whether nr_kdamonds was 0 before, and has to be 0 again."""
+    made_kdamonds: int = 0
+    """What nr_kdamonds was set to; it was 0 before, and has to be 0 again.  0: it was not set."""
     instance: str = ""
     """A trace instance, by its name."""
 
@@ -139,7 +139,7 @@ def _parsed(text: str, boot: str) -> Marker | None:
         owner = _key(data["owner"])
         if owner is None or not claims:
             return None
-        return Marker(owner, str(data["interface"]), claims, bool(data["made_kdamonds"]), str(data["instance"]))
+        return Marker(owner, str(data["interface"]), claims, int(data["made_kdamonds"]), str(data["instance"]))
     except (ValueError, KeyError, TypeError):
         return None
 

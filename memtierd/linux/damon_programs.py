@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Callable
 
 from memtierd.errors import UnsupportedError
-from memtierd.linux.roots import ROOTS, Roots, read_optional
+from memtierd.linux.roots import ROOTS, Roots
+from memtierd.linux.tracefs import damon_event
 
 EVENT = "damon:damon_aggregated"
 _FIELDS = frozenset({"target_id", "nr_regions", "start", "end", "nr_accesses"})
 _FIELD = re.compile(r"^\tfield:[^;]*\b(\w+);", re.MULTILINE)
-_TRACEFS = ("kernel/tracing", "kernel/debug/tracing")
 Which = Callable[[str], str | None]
 
 
@@ -53,14 +53,7 @@ def _program(name: str, package: str, which: Which) -> str:
 
 
 def _check_event(roots: Roots) -> None:
-    """Raise UnsupportedError unless the kernel has the event and all fields that we need; KernelError without access."""
-    formats = (read_optional(f"{roots.sys}/{mount}/events/{EVENT.replace(':', '/')}/format") for mount in _TRACEFS)
-    text = next((text for text in formats if text is not None), None)
-    if text is None:
-        raise UnsupportedError(
-            f"the kernel has no tracepoint {EVENT}; it needs CONFIG_DAMON, CONFIG_FTRACE and tracefs mounted"
-            f" (mount -t tracefs tracefs {roots.sys}/{_TRACEFS[0]})"
-        )
-    missing = _FIELDS.difference(_FIELD.findall(text))
+    """Raise UnsupportedError unless the kernel has the event with its fields; KernelError without access to it."""
+    missing = _FIELDS.difference(_FIELD.findall(damon_event(roots)))
     if missing:
         raise UnsupportedError(f"the tracepoint {EVENT} of this kernel lacks {', '.join(sorted(missing))}")

@@ -58,6 +58,12 @@ class DamonInterface(Protocol):
     def facts(self, kdamond: int) -> KdamondFacts:
         """Return what a kdamond is doing; reads only."""
 
+    def scheme_capacity(self, kdamond: int) -> int | None:
+        """Return for how many targets a kdamond that is not in use can keep lists of regions; None: any number.
+
+        Raises UnsupportedError when it keeps none.
+        """
+
     def configure(self, kdamond: int, setup: Setup) -> None:
         """Set up a kdamond that does not run."""
 

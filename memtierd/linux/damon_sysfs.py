@@ -11,6 +11,7 @@ from memtierd.linux.roots import ROOTS, Roots, list_names, read_optional
 from memtierd.model import U32, U64
 
 MISSING = "the kernel needs CONFIG_DAMON_SYSFS (Linux 5.18), or use another tracker"
+_NEEDS_LISTS = "the sysfs connection needs Linux 6.2: use connection tracefs, bpftrace or perf"
 _NEEDS_VADDR = "the kernel needs CONFIG_DAMON_VADDR, or use another tracker"
 _ULONG_MAX, _UINT_MAX = (1 << 64) - 1, (1 << 32) - 1
 _EXCLUSIVE_MODULES = ("damon_stat", "damon_reclaim", "damon_lru_sort")
@@ -106,13 +107,22 @@ class DamonSysfs:
         """Remove its context."""
         self.files.set(f"{kdamond}/contexts/nr_contexts", 0)
 
-    def has_tried_regions(self, kdamond: int) -> bool:
-        """Tell whether schemes of a kdamond that is set up keep lists of their regions (Linux 6.2)."""
-        return self.files.exists(f"{kdamond}/contexts/0/schemes/0/tried_regions")
+    def scheme_capacity(self, kdamond: int) -> int | None:
+        """Return for how many targets a kdamond that is not in use can keep lists of regions; None: any number.
 
-    def has_target_filter(self, kdamond: int) -> bool:
-        """Tell whether a scheme can be for one target alone (Linux 6.6)."""
-        return self.files.exists(f"{kdamond}/contexts/0/schemes/0/filters/0/damon_target_idx")
+        Without filters for targets (Linux 6.6) there is no telling whose a listed region is, so it is 1.
+        Raises UnsupportedError when schemes keep no lists.
+        """
+        self.files.set(f"{kdamond}/contexts/nr_contexts", 1)
+        try:
+            self.files.set(f"{kdamond}/contexts/0/schemes/nr_schemes", 1)
+            scheme = f"{kdamond}/contexts/0/schemes/0"
+            if not self.files.exists(f"{scheme}/tried_regions"):
+                raise UnsupportedError(f"no {self.files.path(scheme)}/tried_regions; {_NEEDS_LISTS}")
+            self._set_scheme(scheme, 0)
+            return None if self.files.exists(f"{scheme}/filters/0/damon_target_idx") else 1
+        finally:
+            self.clear(kdamond)
 
     def update_tried_regions(self, kdamond: int) -> None:
         """Let a running kdamond list its regions; takes up to two aggregation intervals."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from memtierd import native
 from memtierd.errors import KernelError, MemtierdError, UnsupportedError
+from memtierd.linux import damon_probe, damon_programs
 from memtierd.linux.numa import machine_facts
 from memtierd.linux.page_frames import open_idle_bitmap, open_kpageflags
 from memtierd.linux.pressure import pressure
@@ -197,6 +198,11 @@ _ATTEMPTS: dict[str, Callable[[Roots], str]] = {
     "pressure": _pressure,
     "move_pages": _move_pages,
     "process_madvise": _process_madvise,
+    "damon_sysfs": damon_probe.sysfs_works,
+    "damon_debugfs": damon_probe.debugfs_works,
+    "damon_tracefs": damon_probe.tracefs_works,
+    "damon_bpftrace": damon_programs.bpftrace_works,
+    "damon_perf": damon_programs.perf_works,
 }
 
 
@@ -211,10 +217,12 @@ def _disturbances(roots: Roots) -> tuple[str, ...]:
         found.append("NUMA balancing is on; turn it off with: sysctl kernel.numa_balancing=0")
     kdamonds = f"{roots.sys}/kernel/mm/damon/admin/kdamonds"
     count = _optional(f"{kdamonds}/nr_kdamonds").strip() or "0"
+    own = damon_probe.leftover_threads(roots)
     found.extend(
         f"DAMON runs as kdamond {number}; stop it, or use a tracker that does not need accessed bits"
         for number in range(int(count))
         if _optional(f"{kdamonds}/{number}/state").strip() == "on"
+        and not (own and int(_optional(f"{kdamonds}/{number}/pid") or "-1") in own)
     )
     found.extend(
         f"DAMON runs for {module}; turn it off with: echo N > {roots.sys}/module/{module}/parameters/enabled"

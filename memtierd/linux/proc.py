@@ -17,7 +17,7 @@ from memtierd.linux.proc_smaps import (
     smaps,
 )
 from memtierd.linux.proc_status import ProcessStat, ProcessStatus, parse_stat, parse_status, stat, status
-from memtierd.linux.roots import ROOTS, Roots, pid_error, read_optional, translated
+from memtierd.linux.roots import ROOTS, Roots, pid_error, read_optional, read_text, translated
 from memtierd.model import ProcessFacts, ProcessKey
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "MappingUse",
     "ProcessStat",
     "ProcessStatus",
+    "boot_time_s",
     "check_identity",
     "clear_refs",
     "exe",
@@ -68,6 +69,18 @@ def check_identity(key: ProcessKey, roots: Roots = ROOTS) -> ProcessStat:
     if now.start_ticks != key.start_ticks:
         raise ProcessGoneError(f"read {roots.proc}/{key.pid}/stat of the process started at tick {key.start_ticks}")
     return now
+
+
+def boot_time_s(roots: Roots = ROOTS) -> int:
+    """Return when the machine was started, in seconds of the wall clock as it is set now (btime of /proc/stat).
+
+    Raises KernelError.
+    """
+    path = f"{roots.proc}/stat"
+    for line in read_text(path).split("\n"):
+        if line.startswith("btime "):
+            return int(line.split()[1])
+    raise KernelError(f"find btime in {path}", errno.ENODATA)
 
 
 def process_facts(

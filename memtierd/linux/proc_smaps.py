@@ -24,6 +24,8 @@ class MappingUse:
     swap_kb: int
     private_dirty_kb: int
     anonymous_kb: int
+    anon_huge_kb: int = 0
+    """AnonHugePages: of anonymous memory, what is mapped as huge pages."""
 
 
 def parse_smaps(text: str) -> list[MappingUse]:
@@ -36,6 +38,7 @@ def parse_smaps(text: str) -> list[MappingUse]:
             swap_kb=_kb(fields, "Swap"),
             private_dirty_kb=_kb(fields, "Private_Dirty"),
             anonymous_kb=_kb(fields, "Anonymous"),
+            anon_huge_kb=_kb(fields, "AnonHugePages"),
         )
         for mapping, fields in _blocks(text)
     ]

@@ -6,7 +6,7 @@ from memtierd.native.filter import PAGEMAP_EXCLUSIVE, PAGEMAP_PRESENT, PAGEMAP_S
 from memtierd.native.move import MAX_RANGES, NOT_ATTEMPTED, move_pages, outcome_of_errno, page_out, query_nodes
 from memtierd.native.nodemap import NodeMap
 from memtierd.native.probe import has_pagemap_scan, soft_dirty_works
-from memtierd.native.ranges import populated
+from memtierd.native.ranges import huge_mapped, populated
 from memtierd.native.scan import read_pagemap, scan_idle, scan_presence, scan_soft_dirty
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "collect_pages",
     "find_pages",
     "has_pagemap_scan",
+    "huge_mapped",
     "move_pages",
     "outcome_of_errno",
     "page_out",

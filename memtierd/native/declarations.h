@@ -27,8 +27,8 @@ int64_t memtierd_scan_pagemap(int pagemap_fd, const uint64_t *start, const uint3
 
 /* ranges.c: the PAGEMAP_SCAN ioctl, -ENOTTY when the kernel lacks it */
 int64_t memtierd_try_pagemap_scan(int pagemap_fd);
-int64_t memtierd_populated(int pagemap_fd, uint64_t *position, uint64_t end, uint64_t *range_start,
-			   uint64_t *range_end, uint64_t capacity, const int32_t *stop);
+int64_t memtierd_scan_ranges(int pagemap_fd, uint64_t *position, uint64_t end, bool huge, uint64_t *range_start,
+			     uint64_t *range_end, uint64_t capacity, const int32_t *stop);
 
 /* filter.c */
 int64_t memtierd_find_pages(int pagemap_fd, const uint64_t *start, const uint32_t *pages, uint64_t regions,

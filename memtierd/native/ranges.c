@@ -1,4 +1,6 @@
-/* Find populated memory with the PAGEMAP_SCAN ioctl (Linux 6.7), which passes over holes at once; it gives no PFNs. */
+/* Find populated memory and huge pages with the PAGEMAP_SCAN ioctl (Linux 6.7), which passes over holes at once; it
+ * gives no PFNs.
+ */
 
 #include <sys/ioctl.h>
 
@@ -30,6 +32,7 @@ _Static_assert(sizeof(struct scan_argument) == 96, "the kernel refuses any other
 #define SCAN_IOCTL _IOWR('f', 16, struct scan_argument)
 #define IS_PRESENT (UINT64_C(1) << 3)
 #define IS_SWAPPED (UINT64_C(1) << 4)
+#define IS_HUGE (UINT64_C(1) << 6) /* mapped by one entry of a higher page table */
 
 /* Pages of one ioctl: about the time of one window of pagemap, so `stop` is seen as soon. */
 #define SCAN_PAGES 32768
@@ -85,15 +88,17 @@ int64_t memtierd_try_pagemap_scan(int pagemap_fd)
 	return count < 0 ? count : 0;
 }
 
-/* Store up to `capacity` ranges (bytes) of [*position, end) with present or swapped pages and return how many.
+/* Store up to `capacity` ranges (bytes) of [*position, end) with present or swapped pages, or, if `huge`, with pages
+ * that are mapped as huge ones, and return how many.
  *
  * *position moves behind what was seen; call again until it is `end`.  Ranges that touch are not merged.
  */
-int64_t memtierd_populated(int pagemap_fd, uint64_t *position, uint64_t end, uint64_t *range_start,
-			   uint64_t *range_end, uint64_t capacity, const int32_t *stop)
+int64_t memtierd_scan_ranges(int pagemap_fd, uint64_t *position, uint64_t end, bool huge, uint64_t *range_start,
+			     uint64_t *range_end, uint64_t capacity, const int32_t *stop)
 {
 	struct page_region found[SCAN_RANGES];
-	uint64_t wanted = IS_PRESENT | IS_SWAPPED, piece_bytes = (uint64_t)SCAN_PAGES << page_shift(), stored = 0;
+	uint64_t wanted = huge ? IS_HUGE : IS_PRESENT | IS_SWAPPED;
+	uint64_t piece_bytes = (uint64_t)SCAN_PAGES << page_shift(), stored = 0;
 	uint64_t first_page = *position >> page_shift();
 	int64_t error = check_address_space(pagemap_fd, first_page);
 

@@ -1,4 +1,4 @@
-"""Find populated memory with the PAGEMAP_SCAN ioctl (Linux 6.7; Documentation/admin-guide/mm/pagemap.rst)."""
+"""Find populated memory and huge pages with PAGEMAP_SCAN (Linux 6.7; Documentation/admin-guide/mm/pagemap.rst)."""
 
 import numpy as np
 
@@ -16,6 +16,18 @@ def populated(pagemap_fd: int, address_range: AddressRange, stop: Stop) -> tuple
     Raises OSError: ENOTTY when the kernel lacks PAGEMAP_SCAN, ESRCH when the address space is gone, ECANCELED when
     `stop` was set.  ValueError unless the range is made of whole pages.
     """
+    return _found(pagemap_fd, address_range, huge=False, stop=stop)
+
+
+def huge_mapped(pagemap_fd: int, address_range: AddressRange, stop: Stop) -> tuple[U64, U64]:
+    """Return starts and ends (bytes, ascending, not touching) of what is mapped as huge pages in a range.
+
+    Of a huge page that lies in the range only in part, the part.  Raises like `populated`.
+    """
+    return _found(pagemap_fd, address_range, huge=True, stop=stop)
+
+
+def _found(pagemap_fd: int, address_range: AddressRange, *, huge: bool, stop: Stop) -> tuple[U64, U64]:
     if address_range.start % PAGE_BYTES or address_range.end % PAGE_BYTES:
         raise ValueError(f"{address_range} is not made of whole pages")
     position = ffi.new("uint64_t *", address_range.start)
@@ -23,10 +35,11 @@ def populated(pagemap_fd: int, address_range: AddressRange, stop: Stop) -> tuple
     found = [(starts[:0], ends[:0])]
     while position[0] < address_range.end:
         count = succeeded(
-            lib.memtierd_populated(
+            lib.memtierd_scan_ranges(
                 pagemap_fd,
                 position,
                 address_range.end,
+                huge,
                 ffi.from_buffer("uint64_t[]", starts, require_writable=True),
                 ffi.from_buffer("uint64_t[]", ends, require_writable=True),
                 _CAPACITY,

@@ -5,19 +5,25 @@ from typing import Any
 
 from memtierd.policies.age import AgeParams, AgePolicy
 from memtierd.policies.common import Policy, PolicyParams
+from memtierd.policies.demote_idle import DemoteIdleParams, DemoteIdlePolicy
 from memtierd.policies.heat import HeatParams, HeatPolicy
+from memtierd.policies.ratio import RatioParams, RatioPolicy
 from memtierd.policies.stub import StubPolicy, StubPolicyParams
 
 REGISTRY: dict[str, type[PolicyParams]] = {
     "age": AgeParams,
+    "demote-idle": DemoteIdleParams,
     "heat": HeatParams,
+    "ratio": RatioParams,
     "stub": StubPolicyParams,
 }
 """Parameters of every policy by its name in the configuration."""
 
 _POLICIES: dict[type[PolicyParams], Callable[[Any], Policy]] = {
     AgeParams: AgePolicy,
+    DemoteIdleParams: DemoteIdlePolicy,
     HeatParams: HeatPolicy,
+    RatioParams: RatioPolicy,
     StubPolicyParams: StubPolicy,
 }
 

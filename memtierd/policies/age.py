@@ -38,6 +38,7 @@ class AgePolicy:
     name = "age"
     heat: HeatDecay | None = None
     node_limits: dict[int, str] = {}  # noqa: RUF012  the age policy has none
+    least_available_pages: dict[int, int] = {}  # noqa: RUF012  nor any of these
 
     def __init__(self, params: AgeParams, machine: MachineFacts | None = None) -> None:
         """Make the policy for a machine; before one was seen, `auto` stands for no nodes."""

@@ -98,6 +98,16 @@ class PolicyParams:
         """Tell whether another parameter than those of PolicyParams says which processes are managed."""
         return False
 
+    @property
+    def pages_of_interest(self) -> str | None:
+        """Return the directory whose files name addresses to manage, None without one."""
+        return None
+
+    @property
+    def tracker_defaults(self) -> dict[str, Any]:
+        """Return parameters of the default tracker that this policy wants, by the names of its fields."""
+        return {}
+
 
 def _cgroups_of(watcher: Part | None) -> Iterator[str]:
     params = watcher.params if watcher is not None else None
@@ -176,6 +186,10 @@ class Policy(Protocol):
     @property
     def node_limits(self) -> dict[int, str]:
         """At most this much tracked memory on a node, as size or percentage."""
+
+    @property
+    def least_available_pages(self) -> dict[int, int]:
+        """What must stay available on a node that memory is moved to."""
 
     @property
     def conditions(self) -> tuple[str, ...]:

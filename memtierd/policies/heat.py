@@ -64,6 +64,7 @@ class HeatPolicy:
 
     name = "heat"
     conditions: tuple[str, ...] = ()
+    least_available_pages: dict[int, int] = {}  # noqa: RUF012  the heat policy has none
 
     def __init__(self, params: HeatParams) -> None:
         self.params = params

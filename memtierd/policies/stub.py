@@ -33,6 +33,7 @@ class StubPolicy:
     name = "stub"
     heat: HeatDecay | None = None
     node_limits: dict[int, str] = {}  # noqa: RUF012  it never moves anything
+    least_available_pages: dict[int, int] = {}  # noqa: RUF012  nor any of these
     conditions: tuple[str, ...] = ()
     places: tuple[Place, ...] = (ANYWHERE_PLACE,)
 

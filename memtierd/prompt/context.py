@@ -10,7 +10,10 @@ from memtierd.model import U32, U64, MachineFacts, ProcessKey
 from memtierd.mover import Mover
 from memtierd.placement.plan import Plan
 from memtierd.policies import PolicyParams
+from memtierd.prompt.page_walk import Ranges
 from memtierd.reconcile import Reconciler
+from memtierd.routines import Routines
+from memtierd.watchers.selected import SelectedWatcher
 
 T = TypeVar("T")
 
@@ -29,6 +32,17 @@ class DaemonPort(Protocol):
     @property
     def mover(self) -> Mover:
         """Return the mover; it is always there."""
+
+    @property
+    def pidwatcher(self) -> SelectedWatcher:
+        """Return what finds processes; it is always there, also before one was created."""
+
+    def create_pidwatcher(self, name: str) -> None:
+        """Choose a pidwatcher.  Raises MemtierdError for an unknown name."""
+
+    @property
+    def routines(self) -> Routines:
+        """Return the routines that were created."""
 
     def machine(self) -> MachineFacts:
         """Return nodes and swap as they are now."""
@@ -121,10 +135,26 @@ class Selection:
 
 
 @attrs.define
+class LogCopy:
+    """Whether what commands print goes to the log, too."""
+
+    to_log: bool = False
+    to_output: bool = True
+    prefix: str = ""
+
+
+@attrs.define
 class Memory:
     """What commands of one session remember for each other."""
 
     selection: Selection | None = None
+    ranges: Ranges | None = None
+    """The address ranges that the last `arange` command selected."""
+    stopwatches: dict[str, int] = attrs.field(factory=dict)
+    """When each was started, in nanoseconds of the monotonic clock."""
+    log_copy: LogCopy = attrs.field(factory=LogCopy)
+    routine: int | None = None
+    """Number of the routine in use; None: the last one that was created."""
     quit_requested: bool = False
 
 

@@ -46,6 +46,15 @@ class Ranges:
         for start, end in zip(self.start.tolist(), self.end.tolist(), strict=True):
             yield f"{start:x}-{end:x} ({end - start} B)"
 
+    def split(self, pages: int) -> "Ranges":
+        """Return the same addresses in ranges of at most so many pages, counted from the start of each range."""
+        size = np.uint64(pages * PAGE_BYTES)
+        counts = ((self.end - self.start + size - np.uint64(1)) // size).astype(np.int64)
+        owner = np.repeat(np.arange(len(self)), counts)
+        nth = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+        start = self.start[owner] + nth.astype(np.uint64) * size
+        return Ranges(start, np.minimum(start + size, self.end[owner]))
+
     def as_regions(self) -> tuple[U64, U32]:
         """Return starts and pages; a range that is too long for a column of pages is cut."""
         longest = _MAX_RANGE_PAGES * PAGE_BYTES

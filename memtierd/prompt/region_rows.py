@@ -14,6 +14,7 @@ from memtierd.prompt.tables import Column, Table
 from memtierd.reconcile import Reconciler
 from memtierd.regions.columns import OBSTACLE_BASE
 from memtierd.regions.history import active_ms, idle_ms
+from memtierd.regions.huge_share import huge_share
 from memtierd.regions.lifecycle import PLACEMENT
 from memtierd.units import format_node_set
 
@@ -27,6 +28,7 @@ _IDLE = Column("idle_s", "idle_s", "%9.3f", "%.3f")
 _ACTIVE = Column("active_s", "active_s", "%9.3f", "%.3f")
 _HEAT = Column("heat", "heat", "%9.6f", "%.6f")
 _COUNTS = (Column("accesses", "accesses", "%9d", "%d"), Column("writes", "writes", "%9d", "%d"))
+_HUGE = Column("huge_percent", "huge[%]", "%7.0f", "%.0f")
 _SWAPPED = Column("swapped", "swapped", "%8d", "%d")
 _DESIRED = Column("desired", "desired", "%-8s")
 _OUTCOME = Column("outcome", "outcome", "%-13s")
@@ -146,8 +148,8 @@ def _copy(reconciler: Reconciler, rows: I64) -> Table:
     else:
         columns += [_IDLE, _HEAT]
         values += [idle_ms(chosen.last_access_ms, observed_ms) / 1000, chosen.heat]
-    columns += [*_COUNTS, _SWAPPED, *_node_columns(reconciler.node_ids), _DESIRED, _OUTCOME, _FAILURES]
-    values += [chosen.accesses, chosen.writes, chosen.swapped_pages, *chosen.node_pages]
+    columns += [*_COUNTS, _HUGE, _SWAPPED, *_node_columns(reconciler.node_ids), _DESIRED, _OUTCOME, _FAILURES]
+    values += [chosen.accesses, chosen.writes, 100 * huge_share(chosen.flags), chosen.swapped_pages, *chosen.node_pages]
     values += [
         _names(place_names(policy), chosen.desired),
         _names(OUTCOME_NAMES, chosen.outcome),

@@ -9,6 +9,7 @@ from memtierd.prompt.region_rows import OUTCOME_NAMES, rows_of_pid
 from memtierd.reconcile import Reconciler
 from memtierd.regions.columns import OBSTACLE_BASE
 from memtierd.regions.history import active_ms, idle_ms, is_judged
+from memtierd.regions.huge_share import huge_share
 from memtierd.regions.journal import ACTIVITY, Change
 from memtierd.regions.lifecycle import BACKOFF, PLACEMENT, CompiledMachine
 from memtierd.regions.table import RegionTable
@@ -81,7 +82,13 @@ def _lies_on(reconciler: Reconciler, row: int) -> str:
     ]
     if table.swapped_pages[row]:
         parts.append(f"swap: {table.swapped_pages[row]} pages")
-    return ", ".join(parts) or "nothing is in memory"
+    return (", ".join(parts) or "nothing is in memory") + _huge(float(huge_share(table.flags[row : row + 1])[0]))
+
+
+def _huge(share: float) -> str:
+    if not share:
+        return ""
+    return ", all in huge pages" if share == 1 else f", {100 * share:.0f} % of the region in huge pages"
 
 
 def _place(place: Place) -> str:

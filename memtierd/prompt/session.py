@@ -12,6 +12,7 @@ from memtierd.prompt.commands import COMMANDS
 from memtierd.prompt.commands.help import unknown_command
 from memtierd.prompt.context import Context, DaemonPort, Memory, Writer
 from memtierd.prompt.grammar import Command, UsageError
+from memtierd.prompt.log_copy import logged
 from memtierd.prompt.output import Output
 from memtierd.prompt.shell import ReaderLeftError, ShellPipe
 from memtierd.prompt.terminal import history_path, line_editing
@@ -43,13 +44,19 @@ class Session:
         err: TextIO,
         echo: bool = False,
         clock_ns: Callable[[], int] = time.monotonic_ns,
+        *,
+        alone: bool = False,
     ) -> None:
+        """Prepare; an `alone` session has nobody at a terminal, and its shell commands can be killed with `abort`."""
         self._daemon = daemon
         self._out = Output(out)
         self._err = Output(err)
         self._echo = echo
         self._clock_ns = clock_ns
         self._memory = Memory()
+        self._alone = alone
+        self._pipe: ShellPipe | None = None
+        self._is_aborted = False
         self._output_gone = False
         self._interrupted = False
         self._name = "memtierd"
@@ -57,9 +64,23 @@ class Session:
 
     def run_line(self, text: str) -> int:
         """Run one command line and return its status: 0 done, 1 failed, 2 wrong usage, 70 a bug, 130 interrupted."""
+        return self._attempt(lambda: parse_line(text), text)
+
+    def run_words(self, words: tuple[str, ...]) -> int:
+        """Run a command whose words are given, and return its status like `run_line`."""
+        return self._attempt(lambda: Line(words, None), " ".join(words))
+
+    def abort(self) -> None:
+        """Kill the shell command behind the pipe, also one that is yet to come; from any thread."""
+        self._is_aborted = True
+        pipe = self._pipe
+        if pipe is not None:
+            pipe.kill()
+
+    def _attempt(self, read: Callable[[], Line], text: str) -> int:
         self._name = "memtierd"
         try:
-            line = parse_line(text)
+            line = read()
             if not line.words and line.shell is None:
                 return OK
             return self._flushed(lambda: self._run(line))
@@ -147,12 +168,16 @@ class Session:
         if line.shell is None:
             return self._carry_out(command, arguments, self._out)
         status = OK
-        with ShellPipe(line.shell, self._out, self._err) as pipe:
+        with ShellPipe(line.shell, self._out, self._err, own_group=self._alone) as pipe:
+            self._pipe = pipe
+            if self._is_aborted:
+                pipe.kill()
             try:
                 status = self._carry_out(command, arguments, pipe)
                 pipe.flush()
             except ReaderLeftError:
                 status = OK
+        self._pipe = None
         return pipe.status or status
 
     def _carry_out(self, command: Command | None, arguments: tuple[str, ...], out: Writer) -> int:
@@ -162,8 +187,9 @@ class Session:
         if options is None:
             out.write(command.usage())
             return OK
-        context = Context(self._daemon, out, self._memory, self._report, self._clock_ns)
-        command.run(context, options)
+        with logged(out, self._memory.log_copy) as writer:
+            context = Context(self._daemon, writer, self._memory, self._report, self._clock_ns)
+            command.run(context, options)
         return context.status
 
     def _flushed(self, run: Callable[[], int]) -> int:

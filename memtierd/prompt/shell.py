@@ -5,7 +5,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import IO
 
@@ -29,7 +29,7 @@ class ShellPipe:
     ends only when the shell does, and raises the KeyboardInterrupt when that is what ended one of the two.
     """
 
-    def __init__(self, command: str, out: Writer, err: Writer) -> None:
+    def __init__(self, command: str, out: Writer, err: Writer, *, own_group: bool = False) -> None:
         self.status = 0
         self._out = out
         self._pending = bytearray()
@@ -41,7 +41,9 @@ class ShellPipe:
             stdout=subprocess.PIPE if out_fd is None else out_fd,
             stderr=subprocess.STDOUT if err_fd is None else err_fd,
             bufsize=0,
+            start_new_session=own_group,
         )
+        self._own_group = own_group
         self._copier = threading.Thread(target=self._copy, args=(self._shell.stdout,), daemon=True)
         if self._shell.stdout is not None:
             self._copier.start()
@@ -85,6 +87,12 @@ class ShellPipe:
                 del self._pending[: os.write(self._input.fileno(), self._pending)]
         except BrokenPipeError as error:
             raise ReaderLeftError from error
+
+    def kill(self) -> None:
+        """Kill a shell command with a process group of its own, and all in the group; from any thread."""
+        if self._own_group and self._shell.poll() is None:
+            with suppress(ProcessLookupError):  # it was waited for just now
+                os.killpg(self._shell.pid, signal.SIGKILL)
 
     @property
     def _input(self) -> IO[bytes]:

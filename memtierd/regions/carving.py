@@ -1,4 +1,4 @@
-"""Cut mappings into regions on a grid of absolute addresses, and tell which regions were seen before."""
+"""Cut mappings into regions on a grid of absolute addresses, huge pages kept whole; tell which were seen before."""
 
 from typing import NamedTuple
 
@@ -6,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from memtierd.model import U32, U64, Bool
-from memtierd.units import PAGE_BYTES
+from memtierd.units import MIB, PAGE_BYTES
 
 MAX_REGION_PAGES = 1 << 20
 """The largest grid (4 GiB with 4 KiB pages): address arithmetic stays far from the end of 64 bits."""
+HUGE_PAGE_BYTES = 2 * MIB
+"""What one entry of the second lowest page table maps, at a multiple of its size."""
 
 
 class Geometry(NamedTuple):
@@ -76,10 +78,53 @@ def widen(bounds: tuple[int, int], start: U64, end: U64, pages_in_region: int) -
     return np.maximum(joined_low, np.uint64(bounds[0])), np.minimum(joined_high, np.uint64(bounds[1]))
 
 
+def snap(geometry: Geometry, huge: Geometry) -> Geometry:
+    """Return the regions with every boundary between neighbours that lies in a huge page moved to that one's start.
+
+    A region that loses all its pages so is dropped.  The regions cover what they did before: where memory that is
+    covered begins or ends in a huge page, it still does.
+
+    Args:
+        geometry: regions.
+        huge: where huge pages are mapped: ranges at multiples of HUGE_PAGE_BYTES.
+
+    """
+    if geometry.start.size == 0 or huge.start.size == 0:
+        return geometry
+    start, end = geometry.start, geometry.end
+    continues = np.concatenate(([False], start[1:] == end[:-1]))
+    low = start // np.uint64(HUGE_PAGE_BYTES) * np.uint64(HUGE_PAGE_BYTES)
+    inside = continues & (low != start) & _holds(huge, low)
+    if not inside.any():
+        return geometry
+    run_start = np.maximum.accumulate(np.where(continues, np.uint64(0), start))
+    snapped = np.where(inside, np.maximum(low, run_start), start)
+    snapped_end = np.where(np.append(continues[1:], False), np.append(snapped[1:], end[-1]), end)
+    kept = snapped < snapped_end
+    return _geometry(snapped[kept], snapped_end[kept])
+
+
+def pages_in(geometry: Geometry, ranges: Geometry) -> U32:
+    """Return how many pages of each region lie in any of the ranges."""
+    if ranges.start.size == 0:
+        return np.zeros(geometry.start.shape, np.uint32)
+    return (_bytes_inside(geometry, ranges) // np.uint64(PAGE_BYTES)).astype(np.uint32)
+
+
 def covered(geometry: Geometry, before: Geometry) -> Bool:
     """Tell of each region whether at least half of its pages lay in regions of `before`."""
-    inside_bytes = _bytes_below(before, geometry.end) - _bytes_below(before, geometry.start)
-    return inside_bytes * np.uint64(2) >= geometry.end - geometry.start
+    return _bytes_inside(geometry, before) * np.uint64(2) >= geometry.end - geometry.start
+
+
+def _holds(ranges: Geometry, address: U64) -> Bool:
+    """Tell of each address whether it lies in one of the ranges, of which there is one at least."""
+    at = np.searchsorted(ranges.start, address, side="right").astype(np.int64) - 1
+    return (at >= 0) & (address < ranges.end[np.maximum(at, 0)])
+
+
+def _bytes_inside(geometry: Geometry, ranges: Geometry) -> U64:
+    """Return how many bytes of each region lie in any of the ranges."""
+    return _bytes_below(ranges, geometry.end) - _bytes_below(ranges, geometry.start)
 
 
 def _bytes_below(geometry: Geometry, address: U64) -> U64:

@@ -15,6 +15,10 @@ JUDGED = 1
 """In flags: at least one scan could tell whether the region was used."""
 SHOWN = 2
 """In flags: the intended move was logged."""
+HUGE_SHIFT = 2
+HUGE_ALL = 63
+HUGE_BITS = HUGE_ALL << HUGE_SHIFT
+"""In flags: the portion of the region that is mapped as huge pages, 0 … HUGE_ALL; see regions/huge_share.py."""
 
 OBSTACLE_BASE = 100
 """In outcome: from here on not the outcome of a move, but the obstacle (+ this) that kept a move from being planned."""
@@ -49,6 +53,6 @@ COLUMNS = (
     Column("not_before_ms", np.uint32, "ms: retry of a backoff, or scans older than this don't count", "reconcile", 0),
     Column("failures", np.uint8, "failed moves in a row", "reconcile", 0),
     Column("outcome", np.uint8, "last Outcome + 1, or OBSTACLE_BASE + obstacle; 0 = none", "reconcile", 0),
-    Column("flags", np.uint8, "bits JUDGED, SHOWN", "history, reconcile", 0),
+    Column("flags", np.uint8, "bits JUDGED, SHOWN, HUGE_BITS", "history, reconcile", 0),
 )
 """`node_pages` comes on top: shape (nodes, regions), uint32, written by history."""

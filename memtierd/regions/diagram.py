@@ -1,6 +1,13 @@
 """The state diagrams of regions as a page of the documentation: python -m memtierd.regions.diagram > docs/states.md."""
 
-from memtierd.regions.lifecycle import PLACEMENT, Declaration, age_activity, heat_activity, stub_activity
+from memtierd.regions.lifecycle import (
+    PLACEMENT,
+    Declaration,
+    age_activity,
+    choice_activity,
+    heat_activity,
+    stub_activity,
+)
 
 HEAT_CLASSES_SHOWN = 3
 """Enough to see the pattern: every class can be reached from every other."""
@@ -29,6 +36,7 @@ def page() -> str:
             _HEAD,
             section(age_activity().declaration),
             section(heat_activity(HEAT_CLASSES_SHOWN).declaration, remark),
+            section(choice_activity("ratio, avoid-oom").declaration),
             section(stub_activity().declaration),
             section(PLACEMENT.declaration),
         ]

@@ -5,6 +5,7 @@ import numpy as np
 
 from memtierd.model import F32, U8, U32, Bool, ProcessScan
 from memtierd.regions.columns import JUDGED, MOST, NEVER_MS
+from memtierd.regions.huge_share import with_huge_share
 from memtierd.regions.table import RegionTable
 
 
@@ -46,7 +47,8 @@ def record(
         np.copyto(table.heat[rows], hotter, where=primed)
     table.swapped_pages[rows] = scan.swapped_pages
     table.node_pages[:, rows] = scan.node_pages
-    table.flags[rows] |= np.where(primed, np.uint8(JUDGED), np.uint8(0))
+    judged = table.flags[rows] | np.where(primed, np.uint8(JUDGED), np.uint8(0))
+    table.flags[rows] = with_huge_share(judged, scan.huge_pages, scan.pages)
 
 
 def _skip(table: RegionTable, rows: slice, unprimed: Bool, seen_ms: int, gap_ms: int) -> None:

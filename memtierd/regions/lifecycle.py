@@ -6,7 +6,8 @@ A region has two state machines.
 first judged scan on it is ``warm`` (neither used all the time nor idle), ``active`` (seen used in
 every scan for long enough), ``idle`` (not used for long enough) or ``cold`` (not used for so long that
 it may be swapped out).  Under the heat policy it is ``unknown`` and then in one of ``heat_0`` …
-``heat_N-1``.  It ends ``gone`` when it is unmapped or its process exits.
+``heat_N-1``.  Under the policies ratio and avoid-oom it is ``chosen`` to be moved or ``kept`` where it is,
+and under the stub policy it stays ``unknown``.  It ends ``gone`` when it is unmapped or its process exits.
 
 *Placement* says what is being done about where its memory lies: ``unseen`` until a scan that began after
 the last move has looked, then ``settled`` or ``misplaced``; ``queued`` while the mover has it;
@@ -172,6 +173,28 @@ def heat_activity(heat_classes: int) -> CompiledMachine:
             ignored=(
                 ("nothing", (*living, "gone")),
                 *((f"class_{i}", (heat,)) for i, heat in enumerate(heats)),
+            ),
+        )
+    )
+
+
+def choice_activity(policy: str) -> CompiledMachine:
+    """Return the activity machine of a policy that chooses anew, at every tick, which regions are to be moved."""
+    living = ("unknown", "kept", "chosen")
+    return compile_machine(
+        Declaration(
+            name=f"activity ({policy})",
+            states=(*living, "gone"),
+            events=("nothing", "keep", "choose", "unmapped"),
+            moves=(
+                ("keep", ("unknown", "chosen"), "kept"),
+                ("choose", ("unknown", "kept"), "chosen"),
+                ("unmapped", living, "gone"),
+            ),
+            ignored=(
+                ("nothing", (*living, "gone")),
+                ("keep", ("kept",)),
+                ("choose", ("chosen",)),
             ),
         )
     )

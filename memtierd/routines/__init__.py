@@ -5,4 +5,4 @@ from memtierd.routines.params import StatActionsParams
 from memtierd.routines.routine import Ports
 from memtierd.routines.runs import Console, Prompt
 
-__all__ = ["REGISTRY", "Console", "Ports", "Prompt", "Routines", "RoutineView", "StatActionsParams"]
+__all__ = ["REGISTRY", "Console", "Ports", "Prompt", "RoutineView", "Routines", "StatActionsParams"]

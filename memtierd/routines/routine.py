@@ -1,7 +1,9 @@
 """The thread of one routine: runs the commands that are due at each tick, and waits for none longer than allowed."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import attrs
 
@@ -10,6 +12,7 @@ from memtierd.routines.job import Job
 from memtierd.routines.params import StatActionsParams
 from memtierd.routines.runs import Console, run_of
 from memtierd.routines.schedule import Action, Due, next_due_ns
+from memtierd.routines.timestamps import format_time
 from memtierd.text import bounded
 
 STOP_TIMEOUT_S = 1.0

@@ -6,6 +6,8 @@ import attrs
 
 from memtierd.errors import UnsupportedError
 from memtierd.linux.probe import Feature, Features
+from memtierd.trackers.damon.build import build_damon
+from memtierd.trackers.damon.params import DamonParams
 from memtierd.trackers.finder import FinderTracker
 from memtierd.trackers.grid import IdlePageTracker, SoftDirtyTracker
 from memtierd.trackers.kernel import TrackerKernel
@@ -28,6 +30,7 @@ REGISTRY: dict[str, type[Any]] = {
     "idlepage": IdlePageParams,
     "softdirty": SoftDirtyParams,
     "referenced": ReferencedParams,
+    "damon": DamonParams,
     "multi": MultiParams,
     "finder": FinderParams,
     "stub": StubParams,
@@ -50,6 +53,8 @@ def build(name: str, params: Any, kernel: TrackerKernel, features: Features) -> 
             return _build_best(params, kernel, features)
         case "multi":
             return _build_multi(params, kernel, features)
+        case "damon":
+            return build_damon(params, kernel, features)
         case "stub":
             return StubTracker(params, kernel)
         case "finder":

@@ -18,6 +18,7 @@ class Look:
     cut: Geometry
     accessed_pages: U32
     written_pages: U32
+    huge_pages: U32
     primed: Bool
     since_ns: int
     """What was used since then is in the counts."""
@@ -31,6 +32,8 @@ class Seen:
 
     accessed_pages: U32
     written_pages: U32
+    huge_pages: U32
+    """Known from whoever looked for them, primed or not."""
     primed: Bool
     """Where it is known whether the piece was used: a use was seen, or there was none."""
     since_ns: I64
@@ -66,7 +69,7 @@ def combine(pieces: Geometry, looks: Sequence[Look]) -> Seen:
     several counts the largest is taken, because trackers that look at the same pages see the same uses.
     """
     size = pieces.start.size
-    accessed, written = np.zeros(size, np.uint32), np.zeros(size, np.uint32)
+    accessed, written, huge = (np.zeros(size, np.uint32) for _ in range(3))
     primed, since_ns = np.zeros(size, np.bool_), np.full(size, np.iinfo(np.int64).max)
     for look in looks:
         owner, inside = _owners(look.cut, pieces.start)
@@ -74,12 +77,16 @@ def combine(pieces: Geometry, looks: Sequence[Look]) -> Seen:
             continue
         counts = inside & look.primed[owner]
         used = counts & (look.accessed_pages[owner] > 0)
-        for total, own in ((accessed, look.accessed_pages), (written, look.written_pages)):
-            np.maximum(total, _share(own, look.cut, owner, pieces), out=total, where=counts)
+        for total, own, where in (
+            (accessed, look.accessed_pages, counts),
+            (written, look.written_pages, counts),
+            (huge, look.huge_pages, inside),
+        ):
+            np.maximum(total, _share(own, look.cut, owner, pieces), out=total, where=where)
         tells = counts if look.proves_idleness else used
         np.minimum(since_ns, look.since_ns, out=since_ns, where=tells)
         primed |= tells
-    return Seen(accessed, written, primed, since_ns)
+    return Seen(accessed, written, huge, primed, since_ns)
 
 
 def carried(pieces: Geometry, before: Geometry, value: I64, default: int) -> I64:

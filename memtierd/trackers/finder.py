@@ -47,10 +47,10 @@ class FinderTracker(RoundTracker):
         mappings = self._kernel.mappings(subject.key)
         ranges = tracked_ranges(self._kernel, subject.pagemap_fd, mappings, self.params.pages_in_region, subject.stop)
         self._note_left_out(subject.key, ranges)
-        cells = carve(ranges.start, ranges.end, self.params.pages_in_region)
-        if not self._mask:
-            return cells
-        return self._kernel.find_pages(subject.pagemap_fd, cells, self._mask, self._bits, subject.stop)
+        cells = self._snapped(subject, ranges, carve(ranges.start, ranges.end, self.params.pages_in_region))
+        if self._mask:
+            cells = self._kernel.find_pages(subject.pagemap_fd, cells, self._mask, self._bits, subject.stop)
+        return self._snapped(subject, ranges, cells)
 
     def _start_over(self, key: ProcessKey) -> None:
         """Nothing to do: see the class."""

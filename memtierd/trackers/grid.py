@@ -46,7 +46,7 @@ class GridTracker(RoundTracker):
         mappings = self._kernel.mappings(subject.key)
         ranges = tracked_ranges(self._kernel, subject.pagemap_fd, mappings, self._pages_in_region, subject.stop)
         self._note_left_out(subject.key, ranges)
-        return carve(ranges.start, ranges.end, self._pages_in_region)
+        return self._snapped(subject, ranges, carve(ranges.start, ranges.end, self._pages_in_region))
 
 
 class SoftDirtyTracker(GridTracker):

@@ -20,6 +20,7 @@ from memtierd.linux.proc_mem import opened
 from memtierd.linux.roots import ROOTS, Roots, translated
 from memtierd.model import U32, U64, AddressRange, MachineFacts, ProcessFacts, ProcessKey
 from memtierd.regions.carving import Geometry
+from memtierd.trackers.limits import Limits
 from memtierd.trackers.tracker import ScanStoppedError, StopFlag
 
 
@@ -71,6 +72,10 @@ class TrackerKernel(Protocol):
     """
 
     @property
+    def roots(self) -> Roots:
+        """Return where its pseudo file systems are mounted."""
+
+    @property
     def nodes(self) -> int:
         """Return the number of NUMA nodes."""
 
@@ -80,7 +85,7 @@ class TrackerKernel(Protocol):
 
     @property
     def finds_populated(self) -> bool:
-        """Tell whether `populated` works here."""
+        """Tell whether `populated` and `huge_mapped` work here."""
 
     def now_ns(self) -> int:
         """Return a monotonic time."""
@@ -108,6 +113,12 @@ class TrackerKernel(Protocol):
 
     def populated(self, pagemap_fd: int, bounds: AddressRange, stop: StopFlag) -> tuple[U64, U64]:
         """Return start and end of the present or swapped ranges inside `bounds`, ascending."""
+
+    def huge_mapped(self, pagemap_fd: int, bounds: AddressRange, stop: StopFlag) -> tuple[U64, U64]:
+        """Return start and end of the ranges inside `bounds` that are mapped as huge pages, ascending.
+
+        Works where `populated` does.
+        """
 
     def find_pages(self, pagemap_fd: int, regions: Geometry, mask: int, bits: int, stop: StopFlag) -> Geometry:
         """Return the runs of pages of `regions` whose pagemap entries have exactly the bits `bits` of `mask`."""
@@ -142,6 +153,8 @@ class LinuxTrackerKernel:
     """Node of each CPU that was online at the start."""
     clock: Callable[[], int]
     roots: Roots = ROOTS
+    limits: Limits = attrs.field(factory=Limits)
+    """What of each process is tracked."""
 
     def now_ns(self) -> int:
         """Return the time of the injected clock."""
@@ -156,12 +169,12 @@ class LinuxTrackerKernel:
         return process_facts(key, self.roots, self.cpu_nodes)
 
     def mappings(self, key: ProcessKey) -> list[Mapping]:
-        """Return the mappings from /proc/PID/maps."""
-        return maps(key.pid, self.roots)
+        """Return the mappings from /proc/PID/maps, within the limits."""
+        return self.limits.clip_mappings(key, maps(key.pid, self.roots))
 
     def uses(self, key: ProcessKey) -> list[MappingUse]:
-        """Return the mappings from /proc/PID/smaps."""
-        return smaps(key.pid, self.roots)
+        """Return the mappings from /proc/PID/smaps, within the limits."""
+        return self.limits.clip_uses(key, smaps(key.pid, self.roots))
 
     def clear(self, key: ProcessKey, value: int) -> None:
         """Write to /proc/PID/clear_refs."""
@@ -189,6 +202,10 @@ class LinuxTrackerKernel:
     def populated(self, pagemap_fd: int, bounds: AddressRange, stop: StopFlag) -> tuple[U64, U64]:
         """Find present and swapped ranges with PAGEMAP_SCAN."""
         return native.populated(pagemap_fd, bounds, stop.array)
+
+    def huge_mapped(self, pagemap_fd: int, bounds: AddressRange, stop: StopFlag) -> tuple[U64, U64]:
+        """Find huge pages with PAGEMAP_SCAN."""
+        return native.huge_mapped(pagemap_fd, bounds, stop.array)
 
     def find_pages(self, pagemap_fd: int, regions: Geometry, mask: int, bits: int, stop: StopFlag) -> Geometry:
         """Find the runs in the pagemap."""

@@ -68,6 +68,7 @@ class Member:
             cut=cut,
             accessed_pages=scan.accessed_pages,
             written_pages=scan.written_pages,
+            huge_pages=scan.huge_pages,
             primed=scan.primed,
             since_ns=before.started_ns if before else scan.started_ns,
             proves_idleness=self.proves_idleness,

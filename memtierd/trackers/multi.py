@@ -128,6 +128,7 @@ class MultiTracker:
             ended_ns=self._kernel.now_ns(),
             accessed_pages=seen.accessed_pages,
             written_pages=seen.written_pages,
+            huge_pages=np.minimum(seen.huge_pages, latest.node_pages.sum(axis=0, dtype=np.uint32)),
             primed=seen.primed,
             covered_ms=self._covered_ms(key, pieces, seen, started_ns),
         )

@@ -30,7 +30,7 @@ class ReferencedTracker(RoundTracker):
         mappings = [use.mapping for use in uses]
         ranges = tracked_ranges(self._kernel, subject.pagemap_fd, mappings, _SPARSE_GRID_PAGES, subject.stop)
         self._note_left_out(subject.key, ranges)
-        found = whole(ranges.start, ranges.end)
+        found = self._snapped(subject, ranges, whole(ranges.start, ranges.end), uses)
         counts = Counts.zero(found, self._kernel.nodes)
         self._kernel.count_present(subject.pagemap_fd, found, counts, subject.stop)
         counts.accessed[:] = referenced_share(uses, found, found.pages)

@@ -8,9 +8,10 @@ from memtierd.parameters import Part
 from memtierd.watchers.base import Watcher
 from memtierd.watchers.cgroups import CgroupsWatcher
 from memtierd.watchers.filters import FilterWatcher
-from memtierd.watchers.params import CgroupsParams, FilterParams, FilterRule, PidlistParams, ProcParams
+from memtierd.watchers.params import CgroupsParams, FilterParams, FilterRule, PidlistParams, ProcParams, StubParams
 from memtierd.watchers.pidlist import PidlistWatcher
 from memtierd.watchers.procs import ProcWatcher
+from memtierd.watchers.stub import StubWatcher
 
 __all__ = [
     "REGISTRY",
@@ -19,6 +20,7 @@ __all__ = [
     "FilterRule",
     "PidlistParams",
     "ProcParams",
+    "StubParams",
     "Watcher",
     "build",
 ]
@@ -28,6 +30,7 @@ REGISTRY: dict[str, type[Any]] = {
     "filter": FilterParams,
     "pidlist": PidlistParams,
     "proc": ProcParams,
+    "stub": StubParams,
 }
 """The parameters of each watcher by its name in the configuration."""
 
@@ -35,6 +38,7 @@ _BUILDERS: dict[str, Callable[[Any, Roots, int], Watcher]] = {
     "cgroups": CgroupsWatcher,
     "pidlist": PidlistWatcher,
     "proc": ProcWatcher,
+    "stub": StubWatcher,
 }
 
 

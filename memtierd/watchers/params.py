@@ -66,6 +66,13 @@ class ProcParams:
     interval_ms: int = _interval_ms()
 
 
+@attrs.frozen(kw_only=True)
+class StubParams:
+    """No processes."""
+
+    interval_ms: int = _interval_ms()
+
+
 def _at_least_kb(what: str) -> int | None:
     threshold: int | None = option(None, doc=f"Matches a process whose {what} is at least this.", unit="kB", at_least=0)
     return threshold

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 
 import attrs
@@ -11,8 +12,11 @@ from memtierd.trackers.damon.events import parse_events
 from memtierd.trackers.damon.inbox import Inbox
 from memtierd.trackers.damon.program import Program, Restarts
 
-LEASH = "cat"
-"""A program that ends with its input; bpftrace and perf end with the program that they are told to run."""
+LEASH = shutil.which("cat") or "/bin/cat"
+"""A program that ends with its input; bpftrace and perf end with the program that they are told to run.
+
+With its path: bpftrace searches PATH itself and gives up when it finds a name twice, such as in /bin and /usr/bin.
+"""
 _QUIET_TAKES = 12
 """So often nothing must have been lost before that is taken as over."""
 _EVENT_MARK = b"target_id="
@@ -95,7 +99,7 @@ class ProgramConnection:
             (self._drop.holds, f"reports of DAMON are dropped before a scan takes them in; {advice}"),
             (self._strange.holds, f"what {self.name} writes is not understood; use another connection and report this"),
         )
-        return tuple(text for holds, text in found if holds)
+        return tuple(f"tracker damon: {text}" for holds, text in found if holds)
 
     def close(self) -> None:
         """End the program."""

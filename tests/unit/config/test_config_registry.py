@@ -49,7 +49,9 @@ REQUIRED = {
     "cgroups": "cgroups: [/a]",
     "pidlist": "pids: [7]",
     "filter": "{source: {name: proc}, filters: [{minvmrsskb: 1}]}",
+    "statactions": "{intervalms: 1000, intervalcommand: [date]}",
     "stub": "",
+    "multi": "trackers: [{name: stub}]",
 }
 PARTS = [(kind, name) for kind, names in KINDS for name in names] + [("mover", "")]
 

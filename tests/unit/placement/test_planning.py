@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtierd.model import SWAP_NODE, MachineFacts
-from memtierd.placement.plan import Obstacle, Plan, empty_plan
+from memtierd.placement.plan import GUARDS, Direction, Obstacle, Plan, empty_plan
 from memtierd.placement.planning import Candidates, Whereabouts, make_plan
 from memtierd.placement.wrong import wrong_pages
 from memtierd.policies.common import ANYWHERE_PLACE, Place
@@ -28,6 +28,7 @@ class Region:
     process: int = 0
     turn: int = 0
     urgency: float = 0.0
+    guard: Obstacle = Obstacle.NONE
 
 
 def candidates_of(regions: Sequence[Region], places: Sequence[Place], node_ids: Sequence[int] = NODES) -> Candidates:
@@ -46,7 +47,14 @@ def candidates_of(regions: Sequence[Region], places: Sequence[Place], node_ids: 
         value=np.array([r.urgency for r in regions], np.float32),
         turn=np.array([r.turn for r in regions], np.uint8),
         urgency=np.array([r.urgency for r in regions], np.float32),
+        guard=np.array([r.guard for r in regions], np.uint8),
     )
+
+
+def tiered(machine: MachineFacts, tiers: Sequence[int]) -> MachineFacts:
+    """Return the machine with its nodes in these memory tiers."""
+    nodes = tuple(attrs.evolve(node, tier=tier) for node, tier in zip(machine.nodes, tiers, strict=True))
+    return attrs.evolve(machine, nodes=nodes)
 
 
 def plan_of(
@@ -99,6 +107,7 @@ def test_a_plan_has_what_was_decided() -> None:
         "activity": [2],
         "value": [2.5],
         "obstacle": [0],
+        "direction": [1],
     }
 
 
@@ -238,6 +247,42 @@ def test_first_choices_are_served_before_second_ones() -> None:
     where = {0: Whereabouts(ANY, 0), 1: Whereabouts(ANY, 1)}
     regions = [Region({3: 10}, process=0, urgency=u) for u in (3, 2)] + [Region({3: 10}, process=1, urgency=1)]
     assert ends_of(plan_of(regions, (0, 1), where=where, room={0: 10, 1: 10})) == [0, "NO_ROOM", 1]
+
+
+def test_what_a_guard_holds_is_not_demoted_and_takes_no_room() -> None:
+    regions = [Region({0: 10}, urgency=3, guard=Obstacle.DAMPED), Region({0: 10}, urgency=2), Region({0: 10})]
+    plan = plan_of(regions, (2,), room={2: 10})
+    assert ends_of(plan) == ["DAMPED", 2, "NO_ROOM"]
+    assert plan.direction.tolist() == [Direction.DEMOTION] * 3
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+def test_a_guard_holds_demotions_only(guard: Obstacle) -> None:
+    machine = tiered(machine_of(), (0, 0, 1, 2))
+    places = ((0, 1), (2, 3), (SWAP_NODE,), (1, 2))
+    on_and_desired = [(2, 1), (3, 1), (1, 2), (2, 3), (0, 4)]
+    regions = [Region({on: 10}, desired=desired, guard=guard) for on, desired in on_and_desired]
+    plan = plan_of(regions, *places, machine=machine)
+    assert ends_of(plan) == [0, 0, guard.name, guard.name, 1]
+    assert plan.direction.tolist() == [-1, -1, 1, 1, 0]
+    # The last would go to node 2, which is slower, if node 1 had no room.
+    assert ends_of(plan_of(regions, *places, machine=machine, room={1: 0}))[4] == "NO_ROOM"
+
+
+def test_what_cannot_move_at_all_is_not_the_guards_doing() -> None:
+    regions = [Region(guard=Obstacle.PRESSURE, desired=1), Region(guard=Obstacle.PRESSURE, desired=2)]
+    where = {0: Whereabouts(frozenset({0}), 0)}
+    machine = without_swap(machine_of())
+    assert ends_of(plan_of(regions, (2,), (SWAP_NODE,), where=where, machine=machine)) == ["NOT_ALLOWED", "NO_SWAP"]
+
+
+def test_what_has_no_room_has_the_direction_that_it_wants() -> None:
+    machine = tiered(machine_of(), (0, 0, 1, 1))
+    regions = [Region({3: 10}), Region({0: 10}, desired=2), Region({1: 10})]
+    plan = plan_of(regions, (0,), (2,), machine=machine, room={0: 0, 2: 0})
+    assert ends_of(plan) == ["NO_ROOM"] * 3
+    assert plan.direction.tolist() == [-1, 1, 0]
+    assert plan_of([Region({0: 10})], (9,)).direction.tolist() == [0]
 
 
 @st.composite

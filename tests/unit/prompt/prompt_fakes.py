@@ -17,6 +17,7 @@ from memtierd.policies import PolicyParams
 from memtierd.policies.age import AgeParams
 from memtierd.prompt.session import Session
 from memtierd.reconcile import Reconciler
+from memtierd.routines import Ports, Routines
 
 T = TypeVar("T")
 S = 1_000_000_000
@@ -77,6 +78,7 @@ class FakeDaemon:
         self.policy_name: str | None = None
         self.policy_params: PolicyParams | None = None
         self.policy_running = False
+        self.routines = Routines(Ports(lambda _event, _times: None, lambda _source, _texts: None, int, lambda: None))
         self.asked: list[Any] = []
         """What was asked for, in order."""
 

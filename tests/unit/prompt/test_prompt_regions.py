@@ -4,6 +4,7 @@ import csv
 import io
 import json
 
+import attrs
 import numpy as np
 import pytest
 
@@ -48,6 +49,7 @@ def test_rows_have_states_ages_nodes_and_place(prompt: Prompt) -> None:
         "active_s": "9.000",
         "accesses": "90",
         "writes": "30",
+        "huge[%]": "0",
         "swapped": "0",
         "node0": "512",
         "node1": "0",
@@ -93,6 +95,19 @@ def test_json_and_txt(prompt: Prompt) -> None:
     assert heading.split() == list(rows(prompt)[0])
     assert line.split()[:4] == ["42", "7f0000000000", "7f0000200000", "512"]
     assert prompt.good("regions -state gone") == "no regions\n"
+
+
+def test_huge_pages_are_shown(daemon: FakeDaemon, prompt: Prompt) -> None:
+    huge_pages = np.array([512, 128, 0], np.uint32)
+    daemon.reconciler.observe(scan(attrs.evolve(process_scan([9, 0, 0], 12), huge_pages=huge_pages)))
+    assert [row["huge[%]"] for row in rows(prompt, "-pid 42")] == ["100", "25", "0"]
+    assert [round(row["huge_percent"]) for row in json.loads(prompt.good("regions -pid 42 -f json"))] == [100, 25, 0]
+    told = [line for start in (0, 1, 2) for line in why(daemon.reconciler, BASE + start * REGION_BYTES, 42, 0)]
+    assert [line for line in told if "lies on" in line] == [
+        "  lies on: node 0: 512 pages, all in huge pages",
+        "  lies on: node 0: 512 pages, 25 % of the region in huge pages",
+        "  lies on: node 0: 512 pages",
+    ]
 
 
 def test_errors(prompt: Prompt) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtierd.model import U64
-from memtierd.regions.carving import MAX_REGION_PAGES, Geometry, carve, covered, whole, widen
+from memtierd.regions.carving import MAX_REGION_PAGES, Geometry, carve, covered, pages_in, snap, whole, widen
 from memtierd.units import PAGE_BYTES
 
 P = PAGE_BYTES
@@ -130,3 +130,68 @@ def test_a_region_is_covered_when_half_of_its_pages_were_known(
     now: list[tuple[int, int]], before: list[tuple[int, int]], expected: list[bool]
 ) -> None:
     assert covered(regions(*now), regions(*before)).tolist() == expected
+
+
+H = 512
+"""Pages of a huge page."""
+
+
+@pytest.mark.parametrize(
+    ("cut", "huge", "expected"),
+    [
+        ([], [(0, H)], []),
+        ([(0, 256), (256, 256)], [], [(0, 256), (256, 256)]),
+        # Smaller regions than a huge page: one region where it is huge, the small ones elsewhere.
+        (
+            [(0, 256), (256, 256), (512, 256), (768, 256), (1024, 256)],
+            [(512, H)],
+            [(0, 256), (256, 256), (512, 512), (1024, 256)],
+        ),
+        ([(0, 256), (256, 256), (512, 256), (768, 256)], [(0, 2 * H)], [(0, 512), (512, 512)]),
+        # No multiple of a huge page: bounds in one snap down, those in small pages stay.
+        ([(0, 700), (700, 700), (1400, 700)], [(0, 2 * H)], [(0, 512), (512, 888), (1400, 700)]),
+        ([(0, 700), (700, 700), (1400, 700)], [(1024, H)], [(0, 700), (700, 324), (1024, 1076)]),
+        ([(0, 512), (512, 512)], [(0, 2 * H)], [(0, 512), (512, 512)]),
+        # Memory that is covered begins, or ends, or has a hole in a huge page.
+        ([(100, 50), (150, 106), (256, 300)], [(0, H)], [(100, 456)]),
+        ([(0, 512), (512, 100)], [(512, H)], [(0, 512), (512, 100)]),
+        ([(512, 100), (612, 100), (800, 100)], [(512, H)], [(512, 200), (800, 100)]),
+    ],
+)
+def test_boundaries_between_regions_snap_to_the_start_of_a_huge_page(
+    cut: list[tuple[int, int]], huge: list[tuple[int, int]], expected: list[tuple[int, int]]
+) -> None:
+    snapped = snap(regions(*cut), regions(*huge))
+    assert as_pages(snapped) == expected
+    assert (snapped.start.dtype, snapped.pages.dtype) == (np.uint64, np.uint32)
+
+
+cuts = st.lists(st.tuples(st.sampled_from([0, 0, 0, 3, 512, 700]), st.integers(1, 1100)), max_size=12).map(
+    lambda steps: [
+        (int(end) - size, size)
+        for end, (_, size) in zip(np.cumsum([gap + size for gap, size in steps]), steps, strict=True)
+    ]
+)
+blocks = st.sets(st.integers(0, 20))
+
+
+@given(cuts, blocks)
+def test_snapped_regions_cover_the_same_memory_and_split_no_huge_page(
+    cut: list[tuple[int, int]], huge: set[int]
+) -> None:
+    ranges = regions(*((block * H, H) for block in sorted(huge)))
+    snapped = snap(regions(*cut), ranges)
+    found = as_pages(snapped)
+    covered_pages = [page for first, count in found for page in range(first, first + count)]
+    assert covered_pages == [page for first, count in cut for page in range(first, first + count)]
+    ends = {first + count for first, count in found}
+    inner = {first for first, _ in found} & ends
+    assert not any(page // H in huge and page % H for page in inner)
+    # Elsewhere nothing changes.
+    outside = {first for first, _ in cut if first // H not in huge or first % H == 0}
+    assert outside <= {first for first, _ in found}
+    again = snap(snapped, ranges)
+    assert as_pages(again) == found
+    assert pages_in(snapped, ranges).tolist() == [
+        sum(page // H in huge for page in range(first, first + count)) for first, count in found
+    ]

@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from memtierd.regions.diagram import HEAT_CLASSES_SHOWN, page
-from memtierd.regions.lifecycle import PLACEMENT, CompiledMachine, age_activity, heat_activity, stub_activity
+from memtierd.regions.lifecycle import (
+    PLACEMENT,
+    CompiledMachine,
+    age_activity,
+    choice_activity,
+    heat_activity,
+    stub_activity,
+)
 
 PAGE = Path(__file__).parents[3] / "docs" / "states.md"
 
@@ -25,7 +32,16 @@ def test_the_page_is_fresh() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m memtierd.regions.diagram > docs/states.md"
 
 
-@pytest.mark.parametrize("machine", [age_activity(), heat_activity(HEAT_CLASSES_SHOWN), stub_activity(), PLACEMENT])
+@pytest.mark.parametrize(
+    "machine",
+    [
+        age_activity(),
+        heat_activity(HEAT_CLASSES_SHOWN),
+        choice_activity("ratio, avoid-oom"),
+        stub_activity(),
+        PLACEMENT,
+    ],
+)
 def test_a_diagram_draws_every_declared_move_and_nothing_else(machine: CompiledMachine) -> None:
     declared = {(state, event, dest) for event, states, dest in machine.declaration.moves for state in states}
     text = machine.declaration.mermaid()

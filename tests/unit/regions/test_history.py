@@ -2,6 +2,7 @@
 
 import math
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given
@@ -184,3 +185,27 @@ def test_idle_and_active_time_agree_with_a_plain_account(scans: list[tuple[int, 
             streak = used
         assert idle_ms(table.last_access_ms, u32(now_ms)).tolist() == [idle]
         assert active_ms(table.last_access_ms, table.active_since_ms).tolist() == [active]
+
+
+def test_a_scan_that_covers_the_time_of_those_that_could_not_tell_makes_up_for_them() -> None:
+    table = new_table()
+    heat = HeatDecay(1.0, 0.5)
+    take_in(table, 2000, [1, 0, 1, 0], gap_ms=1000, heat=heat)
+    hot = table.heat[0]
+    for at_ms in (3000, 4000, 5000):
+        take_in(table, at_ms, [0, 0, 0, 0], primed=False, gap_ms=1000, heat=heat)
+    scan = scan_of(FACTS, 6000, FOUR, accessed=[0, 0, 1, 0], primed=[True, True, True, False])
+    covering = attrs.evolve(scan, covered_ms=u32(4000, 2000, 4000, 4000))
+    record(table, ALL, covering, 6000, heat, 1000)
+    observed = np.full(4, 6000, np.uint32)
+    assert idle_ms(table.last_access_ms, observed).tolist() == [4000, 3000, 0, 1000]
+    assert active_ms(table.last_access_ms, table.active_since_ms).tolist() == [0, 0, 4000, 0]
+    assert table.heat[0] == pytest.approx(hot * 0.5**4)
+    assert table.heat[3] == 0
+
+
+def test_covering_less_than_the_gap_takes_nothing_back() -> None:
+    table = new_table()
+    covering = attrs.evolve(scan_of(FACTS, 6000, FOUR), covered_ms=u32(0, 1000, 5000, MOST))
+    record(table, ALL, covering, 6000, None, 5000)
+    assert table.last_access_ms.tolist() == [1000, 1000, 1000, 0]

@@ -21,6 +21,7 @@ from memtierd.regions.lifecycle import (
     CompiledMachine,
     Declaration,
     age_activity,
+    choice_activity,
     compile_machine,
     heat_activity,
     stub_activity,
@@ -31,6 +32,7 @@ MACHINES = {
     "heat 1": heat_activity(1),
     "heat 4": heat_activity(4),
     "heat 10": heat_activity(10),
+    "choice": choice_activity("ratio"),
     "stub": stub_activity(),
     "placement": PLACEMENT,
 }

@@ -34,12 +34,13 @@ def stamp(layout: str, zone: timezone = CET, elapsed_ns: int = 65_999_999_999) -
         ("-07 -07:00:00 Z0700", "+01 +01:00:00 +0100"),
         ("Janet Monk", "Janet Monk"),
         ("unix", "1795452145"),
-        ("unix.s|unix.milli|unix.micro|unix.nano", "|".join(["1795452145", "1795452145.080", "1795452145.080900", "1795452145.080900001"])),
+        ("unix.s|unix.milli", "1795452145|1795452145.080"),
+        ("unix.micro|unix.nano", "1795452145.080900|1795452145.080900001"),
         ("[duration] duration.milli", "[65] 65.999"),
         ("at unix:", "at 1795452145:"),
         ("", ""),
     ],
-)  # fmt: skip
+)
 def test_layout(layout: str, expected: str) -> None:
     assert stamp(layout) == expected
 

@@ -67,21 +67,21 @@ def let_pass(kernel: FakeKernel, tracker: MultiTracker) -> None:
 
 def test_each_member_keeps_its_own_interval_and_rounds_fall_together(kernel: FakeKernel) -> None:
     tracker = multi(kernel, IDLEPAGE, SOFTDIRTY)
-    looked: list[tuple[int, str]] = []
+    looks: list[int] = []
 
     def slowly(pid: int, stop: StopFlag) -> None:
-        looked.append((kernel.time_ns // S, "look"))
-        kernel.time_ns += 3 * MS  # rounds take a time, and so come a little later each time
+        looks.append(pid)
+        kernel.time_ns += 3 * MS  # so that the rounds of the fast member come a little later each time
 
     kernel.during_count = slowly
-    seconds = []
+    found = []
     for _ in range(9):
-        before = len(looked)
+        started_ns = kernel.time_ns
+        looks.clear()
         scan_one(tracker)
-        seconds.append((round(kernel.time_ns / S), len(looked) - before))
-        let_pass(kernel, tracker)
-        kernel.time_ns -= 3 * MS * (len(looked) - before)  # the interval counts from the start of the round
-    assert seconds == [(5 * n, 2 if n % 4 == 0 else 1) for n in range(9)]
+        found.append((round(started_ns / S), len(looks)))
+        kernel.time_ns = started_ns + tracker.interval_ms * MS
+    assert found == [(5 * n, 2 if n % 4 == 0 else 1) for n in range(9)]
 
 
 def test_a_round_that_was_asked_for_runs_all(kernel: FakeKernel) -> None:
@@ -123,7 +123,7 @@ def test_who_sees_only_writes_proves_idleness_when_all_are_such(kernel: FakeKern
 
 
 def test_idle_and_active_times_grow_as_fast_as_time(kernel: FakeKernel, process: FakeProcess) -> None:
-    """Rounds that can't tell are made up for by the next that can; without that, idleness would grow four times slower."""
+    """What rounds can't tell is made up for by the next one that can: else idleness would grow four times slower."""
     tracker = multi(kernel, IDLEPAGE, SOFTDIRTY)
     loop = Reconciler(AgePolicy(AgeParams()), (0, 1), 0)
     idle, active = {}, {}
@@ -192,7 +192,7 @@ def test_a_process_that_ends_while_its_pieces_are_looked_up_is_gone(kernel: Fake
     tracker = multi(kernel, IDLEPAGE, wide)
     scan_one(tracker)
     let_pass(kernel, tracker)
-    kernel.during_count = lambda pid, stop: kernel.processes.pop(pid) and None
+    kernel.during_count = lambda pid, stop: kernel.processes.clear()
     scan = tracker.scan([KEY], StopFlag())
     assert (scan.processes, scan.gone) == ((), (KEY,))
 
@@ -373,5 +373,6 @@ def test_all_forms_of_a_configuration_are_equal() -> None:
               pagesinregion: 512
     """
     expected = load_text(POLICY + mapping_form, "case.yaml")
+    assert expected.policy is not None
     assert load_text(POLICY + text_form, "case.yaml") == expected
     assert [part.name for part in expected.policy.params.tracker.params.trackers] == ["softdirty", "finder"]

@@ -34,6 +34,7 @@ def look(
     accessed: Sequence[int],
     *,
     written: Sequence[int] | None = None,
+    huge: Sequence[int] | None = None,
     primed: Sequence[bool] | bool = True,
     since_ns: int = 0,
     proves: bool = True,
@@ -43,6 +44,7 @@ def look(
         cut=cut(regions),
         accessed_pages=np.array(accessed, np.uint32),
         written_pages=np.array(written or [0] * len(regions), np.uint32),
+        huge_pages=np.array(huge or [0] * len(regions), np.uint32),
         primed=np.broadcast_to(np.array(primed, np.bool_), len(regions)).copy(),
         since_ns=since_ns,
         proves_idleness=proves,
@@ -91,6 +93,11 @@ def test_the_largest_of_several_counts_is_taken() -> None:
     seen = combine(cut(GRID), [look(GRID, [3, 0, 8], written=[1, 0, 0]), look(GRID, [2, 1, 8], written=[2, 1, 0])])
     assert seen.accessed_pages.tolist() == [3, 1, 8]
     assert seen.written_pages.tolist() == [2, 1, 0]
+
+
+def test_huge_pages_are_known_from_whoever_looked_for_them() -> None:
+    seen = combine(cut([(0, 8), (8, 16)]), [look([(0, 16)], [0]), look([(0, 8)], [0], huge=[8], primed=False)])
+    assert seen.huge_pages.tolist() == [8, 0]
 
 
 def test_counts_that_mean_nothing_are_left_out() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from memtierd.errors import KernelError, ProcessGoneError
 from memtierd.linux.probe import Feature, Features
 from memtierd.linux.proc import CLEAR_REFERENCED, CLEAR_SOFT_DIRTY, Mapping, MappingUse
+from memtierd.linux.roots import ROOTS, Roots
 from memtierd.model import U64, AddressRange, ProcessFacts, ProcessKey
 from memtierd.native import PAGEMAP_EXCLUSIVE, PAGEMAP_PRESENT, PAGEMAP_SOFT_DIRTY
 from memtierd.regions.carving import Geometry
@@ -35,6 +36,8 @@ class FakeProcess:
     """Present pages."""
     swapped: set[int] = attrs.field(factory=set)
     dirty: set[int] = attrs.field(factory=set)
+    huge_blocks: set[int] = attrs.field(factory=set)
+    """First pages of what is mapped as huge pages, of 512 pages each."""
     young: set[int] = attrs.field(factory=set)
     """Accessed since clear_refs 1 or since set idle."""
     zombie: bool = False
@@ -62,7 +65,8 @@ class FakeProcess:
             return KB_PER_PAGE * sum(m.start <= (BASE_PAGE + page) * PAGE_BYTES < m.end for page in pages)
 
         present = set(self.node_of)
-        return MappingUse(m, kb(present), kb(present & self.young), kb(self.swapped), 0, 0)
+        huge = {page for first in self.huge_blocks for page in range(first, first + 512)}
+        return MappingUse(m, kb(present), kb(present & self.young), kb(self.swapped), 0, 0, kb(huge))
 
 
 @attrs.define
@@ -70,6 +74,7 @@ class FakeKernel:
     """TrackerKernel over FakeProcesses; `fd` is the pid."""
 
     processes: dict[int, FakeProcess] = attrs.field(factory=dict)
+    roots: Roots = ROOTS
     nodes: int = 2
     memory_pages: int = 1 << 20
     finds_populated: bool = True
@@ -128,6 +133,11 @@ class FakeKernel:
         inside = [page for page in pages if bounds.start <= page * PAGE_BYTES < bounds.end]
         start = np.array([page * PAGE_BYTES for page in inside], np.uint64)
         return start, start + np.uint64(PAGE_BYTES)
+
+    def huge_mapped(self, pagemap_fd: int, bounds: AddressRange, stop: StopFlag) -> tuple[U64, U64]:
+        blocks = sorted((BASE_PAGE + first) * PAGE_BYTES for first in self.processes[pagemap_fd].huge_blocks)
+        start = np.array([address for address in blocks if bounds.start <= address < bounds.end], np.uint64)
+        return start, start + np.uint64(512 * PAGE_BYTES)
 
     def find_pages(self, pagemap_fd: int, regions: Geometry, mask: int, bits: int, stop: StopFlag) -> Geometry:
         process = self._living(pagemap_fd)

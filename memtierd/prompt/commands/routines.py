@@ -1,0 +1,89 @@
+"""routines: make, configure, start and stop commands that run beside the policy."""
+
+import attrs
+
+from memtierd import routines
+from memtierd.errors import CommandError
+from memtierd.prompt.context import Context
+from memtierd.prompt.grammar import Command, UsageError, flag
+from memtierd.prompt.kinds import COUNT, SWITCH, TEXT
+from memtierd.prompt.parts import as_json, params_from_file, params_from_text
+from memtierd.routines import RoutineView
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """Options of routines."""
+
+    ls: bool = flag(SWITCH, "list the routines that there are", default=False)
+    create: str | None = flag(TEXT, "make a routine and use it", metavar="NAME")
+    use: int | None = flag(COUNT, "use the routine with this number, 1 for the first", metavar="NUMBER")
+    config_file: str | None = flag(TEXT, "configure it from a file with just its configuration", metavar="FILE")
+    config: str | None = flag(TEXT, "configure it with JSON or YAML", metavar="CONFIG")
+    start: bool = flag(SWITCH, "start it", default=False)
+    config_dump: bool = flag(SWITCH, "print its configuration as JSON", default=False)
+    stop: bool = flag(SWITCH, "stop it and the command that it runs", default=False)
+    dump: bool = flag(SWITCH, "print which routines were made and which of them run", default=False)
+
+
+def run(context: Context, options: Options) -> None:
+    """Take the actions that were asked for, in the order of the options."""
+    if options == Options():
+        raise UsageError("nothing to do; routines -h lists the flags")
+    all_routines = context.daemon.routines
+    if options.ls:
+        context.lines(sorted(routines.REGISTRY))
+    if options.create is not None:
+        context.memory.routine = all_routines.create(options.create)
+        context.line(f"routine {context.memory.routine} created, started using it")
+    if options.use is not None:
+        _use(context, options.use)
+    _configure(context, options)
+    if options.start:
+        all_routines.start(_used(context).number)
+    if options.config_dump:
+        _dump_config(context, _used(context))
+    if options.stop:
+        used = _used(context)
+        all_routines.stop(used.number)
+        context.line(f"routine {used.number} stopped")
+    if options.dump:
+        _used(context)
+        context.lines(map(_state, all_routines.views()))
+
+
+def _configure(context: Context, options: Options) -> None:
+    all_routines = context.daemon.routines
+    if options.config_file is not None:
+        used = _used(context)
+        all_routines.configure(used.number, params_from_file("routine", used.name, options.config_file))
+    if options.config is not None:
+        used = _used(context)
+        all_routines.configure(used.number, params_from_text("routine", used.name, options.config))
+
+
+def _use(context: Context, number: int) -> None:
+    last = len(context.daemon.routines.views())
+    if not 1 <= number <= last:
+        raise CommandError(f"invalid routine {number}, the last one is {last}")
+    context.memory.routine = number
+
+
+def _used(context: Context) -> RoutineView:
+    views = context.daemon.routines.views()
+    if not views:
+        raise CommandError("no routines, create one with: routines -create NAME [-config CONFIG]")
+    return views[(context.memory.routine or len(views)) - 1]
+
+
+def _dump_config(context: Context, used: RoutineView) -> None:
+    if used.params is None:
+        raise CommandError(f"routine {used.number} is not configured, configure it with: routines -config CONFIG")
+    context.line(as_json(used.params))
+
+
+def _state(view: RoutineView) -> str:
+    return f'{view.number} routine "{view.name}": running={str(view.is_running).lower()}'
+
+
+COMMAND = Command("routines", "make and run commands that run beside the policy", run, Options)
