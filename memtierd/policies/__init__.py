@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from memtierd.policies.age import AgeParams, AgePolicy
+from memtierd.policies.avoid_oom import AvoidOomParams, AvoidOomPolicy
 from memtierd.policies.common import Policy, PolicyParams
 from memtierd.policies.demote_idle import DemoteIdleParams, DemoteIdlePolicy
 from memtierd.policies.heat import HeatParams, HeatPolicy
@@ -12,6 +13,7 @@ from memtierd.policies.stub import StubPolicy, StubPolicyParams
 
 REGISTRY: dict[str, type[PolicyParams]] = {
     "age": AgeParams,
+    "avoid-oom": AvoidOomParams,
     "demote-idle": DemoteIdleParams,
     "heat": HeatParams,
     "ratio": RatioParams,
@@ -21,6 +23,7 @@ REGISTRY: dict[str, type[PolicyParams]] = {
 
 _POLICIES: dict[type[PolicyParams], Callable[[Any], Policy]] = {
     AgeParams: AgePolicy,
+    AvoidOomParams: AvoidOomPolicy,
     DemoteIdleParams: DemoteIdlePolicy,
     HeatParams: HeatPolicy,
     RatioParams: RatioPolicy,

@@ -21,7 +21,7 @@ _PARTS = 1_000_000
 
 def _expected_watermark(text: str) -> str | None:
     try:
-        right = not _is_portion(text) or parse_limit_pages(text, _PARTS) <= _PARTS
+        right = parse_limit_pages(text, _PARTS) <= _PARTS or not _is_portion(text)
     except ValueError:
         right = False
     return None if right else "a portion of the node, such as 8%, or digits and a unit k, M, G or T, such as 512M"

@@ -32,6 +32,12 @@ class Kind:
     """What stands for the value in help; empty for a switch."""
     takes_rest: bool = False
     """All words to the end of the command belong to it; the parser gets them one by one."""
+    choices: tuple[str, ...] = ()
+    """All values there are, where they are known beforehand."""
+    completes: str = ""
+    """What its values name ("pid", "node", …), for completion; empty: nothing that is known."""
+    is_list: bool = False
+    """Values are separated by commas."""
 
     @property
     def is_switch(self) -> bool:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import attrs
+
 from memtierd.model import AddressRange
 from memtierd.parameters import UNIT_BOUNDS
 from memtierd.prompt.grammar import Kind
@@ -95,13 +97,15 @@ SWITCH = Kind(_boolean, "")
 TEXT = Kind(str, "TEXT")
 COUNT = Kind(_integer("count", 0, MAX_COUNT), "N")
 PAGE_COUNT = Kind(_integer("number of pages", 1, 1 << 40), "PAGES")
-NODE = Kind(_integer("node", *UNIT_BOUNDS["node"]), "NODE")
+NODE = Kind(_integer("node", *UNIT_BOUNDS["node"]), "NODE", completes="node")
 PFN = Kind(_integer("page frame number", 0, (1 << 52) - 1), "PFN")
-PID = Kind(_parse_pid, "PID")
-PIDS = Kind(_list(_parse_pid, "pids"), "PID[,PID...]")
+PID = Kind(_parse_pid, "PID", completes="pid")
+PIDS = Kind(_list(_parse_pid, "pids"), "PID[,PID...]", completes="pid", is_list=True)
 ADDRESS = Kind(parse_address, "ADDR")
 RANGES = Kind(_list(parse_range, "address ranges"), "RANGE[,RANGE...]")
-NAMES = Kind(_list(str.strip, "names"), "NAME[,NAME...]")
+NAMES = Kind(_list(str.strip, "names"), "NAME[,NAME...]", is_list=True)
+STATES = attrs.evolve(NAMES, metavar="STATE[,STATE...]", completes="state")
+FILE = Kind(str, "FILE", completes="file")
 DURATION = Kind(_duration_s, "TIME")
 """Seconds as float."""
 REST = Kind(str, "ARGS", takes_rest=True)
@@ -109,12 +113,17 @@ REST = Kind(str, "ARGS", takes_rest=True)
 
 def one_of(what: str, metavar: str, *choices: str) -> Kind:
     """Return the kind of a value that must be one of `choices`."""
-    return Kind(_choice(what, choices), metavar)
+    return Kind(_choice(what, choices), metavar, choices=choices)
 
 
 def some_of(what: str, metavar: str, *choices: str) -> Kind:
     """Return the kind of a list whose items must be of `choices`."""
-    return Kind(_list(_choice(what, choices), "names"), metavar)
+    return Kind(_list(_choice(what, choices), "names"), metavar, choices=choices, is_list=True)
+
+
+def name_of(what: str) -> Kind:
+    """Return the kind of a name out of a registry: "policy", "tracker", "pidwatcher" or "routine"."""
+    return Kind(str, "NAME", completes=what)
 
 
 FORMAT = one_of("format", "txt|csv|json", "txt", "csv", "json")

@@ -10,8 +10,10 @@ from typing import TextIO
 from memtierd.errors import MemtierdError, errno_name
 from memtierd.prompt.commands import COMMANDS
 from memtierd.prompt.commands.help import unknown_command
+from memtierd.prompt.completion import Candidate, complete
 from memtierd.prompt.context import Context, DaemonPort, Memory, Writer
 from memtierd.prompt.grammar import Command, UsageError
+from memtierd.prompt.known_values import known_values
 from memtierd.prompt.log_copy import logged
 from memtierd.prompt.output import Output
 from memtierd.prompt.shell import ReaderLeftError, ShellPipe
@@ -125,7 +127,12 @@ class Session:
         if isinstance(stdin, TextIOWrapper):
             stdin.reconfigure(errors="surrogateescape")
         if stdin.isatty() and self._out.isatty():
-            with line_editing(history_path(os.environ), self._report):
+            values = known_values(self._daemon)
+
+            def candidates(before: str) -> list[Candidate]:
+                return complete(before, COMMANDS, values)
+
+            with line_editing(history_path(os.environ), PROMPT, self._report, candidates):
                 self._run_lines(self._typed(), echo=False, typed=True)
         else:
             self._run_lines(stdin, echo=self._echo)

@@ -2,11 +2,17 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
 
 from memtierd.errors import errno_name
+from memtierd.prompt.completion import Candidate
 
 MAX_LINES = 1000
+Complete = Callable[[str], list[Candidate]]
 
 
 def history_path(environment: "os._Environ[str] | dict[str, str]") -> str:
@@ -16,9 +22,14 @@ def history_path(environment: "os._Environ[str] | dict[str, str]") -> str:
 
 
 @contextlib.contextmanager
-def line_editing(path: str, report: Callable[[str], None]) -> Iterator[None]:
-    """Give `input` line editing and a history within the block; `report` hears when the history can't be kept."""
+def line_editing(path: str, prompt: str, report: Callable[[str], None], complete: Complete) -> Iterator[None]:
+    """Give `input` line editing, completion and a history within the block.
+
+    `report` hears when the history can't be kept; `complete` gets the text up to the cursor.
+    """
     import readline  # noqa: PLC0415  it changes how a terminal behaves, and costs start-up time
+
+    _Completer(readline, prompt, complete).install()
 
     try:
         if os.path.exists(path):
@@ -35,6 +46,42 @@ def line_editing(path: str, report: Callable[[str], None]) -> Iterator[None]:
             os.chmod(path, 0o600)
         except OSError as error:
             report(f"keep history {path!r}: {_said(error)}; set XDG_STATE_HOME to a directory of yours")
+
+
+class _Completer:
+    """Gives readline the candidates for the word under the cursor."""
+
+    def __init__(self, readline: ModuleType, prompt: str, complete: Complete) -> None:
+        self._readline = readline
+        self._prompt = prompt
+        self._complete = complete
+        self._candidates: list[Candidate] = []
+
+    def install(self) -> None:
+        """Let the tab key complete."""
+        self._readline.set_completer_delims(" ")
+        self._readline.set_completer(self._match)
+        self._readline.set_completion_display_matches_hook(self._show)
+        self._readline.parse_and_bind("tab: complete")
+
+    def _match(self, _word: str, number: int) -> str | None:
+        """Return the candidate with this number, None behind the last one."""
+        if number == 0:
+            before = self._readline.get_line_buffer()[: self._readline.get_endidx()]
+            self._candidates = self._complete(before)
+        if number >= len(self._candidates):
+            return None
+        text = self._candidates[number].text
+        is_whole = len(self._candidates) == 1 and not text.endswith(("/", "="))
+        return f"{text} " if is_whole else text
+
+    def _show(self, _word: str, _texts: Sequence[str], _longest: int) -> None:
+        """List the candidates below the line, and write the line again."""
+        shown = [candidate.shown or candidate.text for candidate in self._candidates]
+        columns = shutil.get_terminal_size().columns
+        sys.stdout.write("\n" + textwrap.fill("  ".join(shown), columns, break_on_hyphens=False) + "\n")
+        sys.stdout.write(f"{self._prompt}{self._readline.get_line_buffer()}")
+        sys.stdout.flush()
 
 
 def _make_directory(path: str) -> None:

@@ -39,6 +39,8 @@ class Job:
             self._after()
         except MemtierdError as error:
             problem = str(error)
+        except SystemExit:
+            problem = "a routine can't end memtierd"
         except Exception as error:  # noqa: BLE001  a bug in one command must not end the routine
             problem = f"unexpected {type(error).__name__}: {error}; this is a bug, report it"
         self.problem = problem

@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator
 
-import attrs
 import numpy as np
 
-from memtierd.model import ProcessKey, ProcessScan
+from memtierd.model import Bool, ProcessKey
 from memtierd.native import PAGEMAP_EXCLUSIVE, PAGEMAP_PRESENT, PAGEMAP_SOFT_DIRTY
 from memtierd.regions.carving import Geometry, carve
 from memtierd.trackers.kernel import Counts, TrackerKernel
 from memtierd.trackers.params import FinderParams
 from memtierd.trackers.ranges import tracked_ranges
-from memtierd.trackers.rounds import RoundTracker, Subject
-from memtierd.trackers.tracker import StopFlag
+from memtierd.trackers.rounds import Known, RoundTracker, Subject
 
 
 class FinderTracker(RoundTracker):
@@ -31,10 +29,11 @@ class FinderTracker(RoundTracker):
         self._mask = sum(wanted)
         self._bits = sum(bit for bit, is_set in wanted.items() if is_set)
 
-    def _scan_process(self, key: ProcessKey, stop: StopFlag) -> ProcessScan:
-        scan = super()._scan_process(key, stop)
+    def _primed(self, key: ProcessKey, regions: Geometry, known: Known | None) -> Bool:
+        if self.params.report_accesses:
+            return super()._primed(key, regions, known)
         # Nothing was looked for, so nothing is known of use: not even that there was none.
-        return scan if self.params.report_accesses else attrs.evolve(scan, primed=np.zeros(len(scan.pages), np.bool_))
+        return np.zeros(regions.start.shape, np.bool_)
 
     def _observe(self, subject: Subject, regions: Geometry | None) -> tuple[Geometry, Counts]:
         regions = self._found(subject) if regions is None else regions

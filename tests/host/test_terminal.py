@@ -151,3 +151,17 @@ def test_a_terminal_that_goes_away_ends_it_in_order(terminal: Callable[..., Term
     here.hang_up()
     assert here.status() in (0, 129)  # the end of the input, or SIGHUP, whichever is seen first
     assert "nop -h" in (tmp_path / ".local/state/memtierd/history").read_text()
+
+
+def test_the_tab_key_completes_commands_flags_and_values(terminal: Callable[..., Terminal]) -> None:
+    one = terminal()
+    one.type(b"trac\t-l\t\n")
+    one.until(b"idlepage")
+    one.until(PROMPT)
+    one.type(b"stats -t \t\t")
+    one.until(b"process_madvise")
+    one.type(b"ev\t\n")
+    one.until(b"table: events")
+    one.until(PROMPT)
+    one.type(b"q\n")
+    assert one.status() == 0

@@ -1,16 +1,31 @@
 """Whatever happens in whatever order, nothing raises and the table stays sound."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import attrs
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from memtierd.model import OUTCOMES, U32, U64, MoveReport, Outcome, ProcessFacts, ProcessKey, ProcessScan
+from memtierd.model import (
+    OUTCOMES,
+    U32,
+    U64,
+    GroupStall,
+    MoveReport,
+    Outcome,
+    Pressure,
+    ProcessFacts,
+    ProcessKey,
+    ProcessScan,
+    Stall,
+)
 from memtierd.placement.batches import batches
-from memtierd.placement.plan import Obstacle
+from memtierd.placement.plan import Direction, Obstacle
 from memtierd.policies import Policy
+from memtierd.policies.common import MaxPressureParams, MaxRefaultParams
 from memtierd.policies.heat import HeatmapParams, HeatParams, HeatPolicy
 from memtierd.reconcile import REBASE_AT_MS, Reconciler
 from memtierd.regions.columns import NEVER_MS, OBSTACLE_BASE
@@ -25,12 +40,19 @@ layouts = st.lists(st.tuples(st.integers(1, 9), st.sampled_from([0, 0, 1, 5])), 
 gaps_ms = st.sampled_from([0, 1, 1, 999, 5000, 20_000, 3_600_000, REBASE_AT_MS // 2, REBASE_AT_MS * 5])
 
 
+GUARDS: dict[str, Any] = {
+    "max_pressure": MaxPressureParams(resume_ms=1000),
+    "max_refault": MaxRefaultParams(percent=50, window_ms=20_000, damp_ms=5000, damp_max_ms=3_600_000),
+}
+
+
 def heat_policy() -> HeatPolicy:
     """Return four classes with three places."""
     params = HeatParams(
         heatmap=HeatmapParams(heat_max=1, heat_classes=4, heat_retention=0.9),
         heat_numas={0: (-1,), 1: (2, 3), 3: (0, 1)},
         numa_size={0: "200k"},
+        **GUARDS,
     )
     return HeatPolicy(params)
 
@@ -47,7 +69,8 @@ class World(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now_ms = 1000
-        self.reconciler = Reconciler(age_policy(swap_out_ms=30_000), NODES, 0)
+        self.reconciler = Reconciler(age_policy(swap_out_ms=30_000, **GUARDS), NODES, 0)
+        self.is_guarded = True
         self.in_work: list[tuple[ProcessKey, int, U64, U32]] = []
 
     @rule(gap_ms=gaps_ms)
@@ -83,10 +106,19 @@ class World(RuleBasedStateMachine):
             node_pages=random.integers(0, 3, (len(NODES), len(regions))).tolist(),
         )
 
-    @rule(free=st.lists(st.integers(0, 40), min_size=4, max_size=4), swap=st.integers(0, 40), begin=st.booleans())
-    def decide(self, free: list[int], swap: int, begin: bool) -> None:
-        machine = machine_of(free, total_pages=100, swap=(swap, swap // 2))
+    @rule(
+        free=st.lists(st.integers(0, 40), min_size=4, max_size=4),
+        swap=st.integers(0, 40),
+        stalls=st.tuples(st.sampled_from([None, 0.0, 90.0]), st.sampled_from([0.0, 0.0, 90.0])),
+        begin=st.booleans(),
+    )
+    def decide(self, free: list[int], swap: int, stalls: tuple[float | None, float], begin: bool) -> None:
+        group = GroupStall("/group", Stall(stalls[1], 0), frozenset({100, 999}))
+        pressure = Pressure(Stall(stalls[0], 0), (group,))
+        machine = attrs.evolve(machine_of(free, total_pages=100, swap=(swap, swap // 2)), pressure=pressure)
         plan = self.reconciler.decide(self.now_ms * MS, machine)
+        if stalls[0]:
+            assert not self.is_guarded or (plan.moves.direction != Direction.DEMOTION).all()
         self.reconciler.unshown(plan.moves)
         if not begin:
             return
@@ -120,6 +152,7 @@ class World(RuleBasedStateMachine):
     def change_policy(self, heat: bool) -> None:
         policy: Policy = heat_policy() if heat else age_policy()
         self.reconciler.set_policy(policy)
+        self.is_guarded = heat
 
     @rule()
     def reset_counters(self) -> None:
@@ -150,6 +183,14 @@ class World(RuleBasedStateMachine):
         assert (table.desired < len(policy.places)).all()
         known = {0, *(o + 1 for o in Outcome), *(o + OBSTACLE_BASE for o in Obstacle)}
         assert set(table.outcome.tolist()) <= known
+
+    @invariant()
+    def demotions_are_remembered_in_order_and_only_of_known_processes(self) -> None:
+        entries = self.reconciler.guards._damping._entries
+        assert (np.diff(entries["key"].astype(np.int64)) > 0).all()
+        assert (entries["back_pages"] <= entries["moved_pages"]).all()
+        known = {process for process, _ in self.reconciler.processes.rows()}
+        assert set(entries["process"].tolist()) <= known
 
     @invariant()
     def times_make_sense(self) -> None:

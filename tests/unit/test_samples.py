@@ -19,16 +19,27 @@ def test_there_are_samples() -> None:
     }
 
 
-@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+ROUTINES = Path("sample-configs/memtierd-routines.yaml")
+
+
+def test_sample_of_routines_loads() -> None:
+    config = load_file(str(ROUTINES))
+    assert config.policy is not None
+    assert config.policy.name == "stub"
+    assert [routine.name for routine in config.routines] == ["statactions", "statactions"]
+
+
+@pytest.mark.parametrize("path", [path for path in SAMPLES if path != ROUTINES], ids=lambda path: path.name)
 def test_sample_loads(path: Path) -> None:
     policy = load_file(str(path)).policy
+    assert policy is not None
     family, tracker = path.stem.split("-")[1:3]
     assert policy.name == family
     assert policy.params.tracker.name == tracker
     assert dump_json(policy.params).startswith("{")
 
 
-SPEAKS_FOR_ITSELF = ("policy:", "name:", "config:", "pidwatcher:", "tracker:", "mover:", "heatmap:", "cgroups:", "- ")
+SPEAKS_FOR_ITSELF = ("policy:", "name:", "config:", "routines:", "pidwatcher:", "tracker:", "mover:", "heatmap:", "cgroups:", "- ")
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)

@@ -47,7 +47,7 @@ def thrashing() -> Iterator[None]:
     with cgroup("thrashing") as group:
         (group / "memory.max").write_text("8M")
         with meme("-bs", "20M", "-brs", "0", "-bws", "20M", "-bwi", "1ms", cgroup=group):
-            until("pressure is high", lambda: memory_pressure() > 2 * MAX_PERCENT, lambda: memory_pressure())
+            until("pressure is high", lambda: memory_pressure() > 2 * MAX_PERCENT, memory_pressure)
             yield
 
 

@@ -8,7 +8,7 @@ from memtierd import watchers
 from memtierd.errors import CommandError
 from memtierd.prompt.context import Context
 from memtierd.prompt.grammar import Command, UsageError, flag
-from memtierd.prompt.kinds import SWITCH, TEXT
+from memtierd.prompt.kinds import FILE, SWITCH, TEXT, name_of
 from memtierd.prompt.parts import as_json, params_from_file, params_from_text
 from memtierd.watchers.selected import LISTENERS
 
@@ -18,8 +18,8 @@ class Options:
     """Options of pidwatcher."""
 
     ls: bool = flag(SWITCH, "list the pidwatchers that there are", default=False)
-    create: str | None = flag(TEXT, "choose a pidwatcher; a running one stops", metavar="NAME")
-    config_file: str | None = flag(TEXT, "configure it from a file with just its configuration", metavar="FILE")
+    create: str | None = flag(name_of("pidwatcher"), "choose a pidwatcher; a running one stops")
+    config_file: str | None = flag(FILE, "configure it from a file with just its configuration")
     config: str | None = flag(TEXT, "configure it with JSON or YAML", metavar="CONFIG")
     config_dump: bool = flag(SWITCH, "print the configuration as JSON", default=False)
     listener: str | None = flag(

@@ -11,7 +11,7 @@ from memtierd.policies.age import AgeParams
 from memtierd.prompt import policy_dump as dump
 from memtierd.prompt.context import Context
 from memtierd.prompt.grammar import Command, UsageError, flag
-from memtierd.prompt.kinds import REST, SWITCH, TEXT
+from memtierd.prompt.kinds import FILE, REST, SWITCH, TEXT, name_of
 from memtierd.prompt.parts import as_json, params_from_file, params_from_text
 from memtierd.prompt.tables import write_table, write_tables
 
@@ -21,8 +21,8 @@ class Options:
     """Options of policy."""
 
     ls: bool = flag(SWITCH, "list the policies that there are", default=False)
-    create: str | None = flag(TEXT, "choose a policy; a running one stops", metavar="NAME")
-    config_file: str | None = flag(TEXT, "configure it from a file with just its configuration", metavar="FILE")
+    create: str | None = flag(name_of("policy"), "choose a policy; a running one stops")
+    config_file: str | None = flag(FILE, "configure it from a file with just its configuration")
     config: str | None = flag(TEXT, "configure it with JSON or YAML", metavar="CONFIG")
     start: bool = flag(SWITCH, "start it", default=False)
     config_dump: bool = flag(SWITCH, "print the configuration as JSON", default=False)

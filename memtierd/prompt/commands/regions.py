@@ -5,7 +5,7 @@ import attrs
 from memtierd.model import AddressRange
 from memtierd.prompt.context import Context
 from memtierd.prompt.grammar import Command, flag
-from memtierd.prompt.kinds import ADDRESS, COUNT, FORMAT, NAMES, PID, RANGES
+from memtierd.prompt.kinds import ADDRESS, COUNT, FORMAT, PID, RANGES, STATES
 from memtierd.prompt.region_rows import Choice, region_table
 from memtierd.prompt.region_why import why
 from memtierd.prompt.tables import write_table
@@ -16,9 +16,7 @@ class Options:
     """Options of regions."""
 
     pid: int | None = flag(PID, "only regions of a process")
-    state: tuple[str, ...] = flag(
-        NAMES, "only regions in these states: idle, heat_0, misplaced, ...", metavar="STATE[,STATE...]", default=()
-    )
+    state: tuple[str, ...] = flag(STATES, "only regions in these states: idle, heat_0, misplaced, ...", default=())
     ranges: tuple[AddressRange, ...] = flag(
         RANGES, "only regions in START (one page), START-END or START+SIZE, hexadecimal; SIZE like 64M", default=()
     )

@@ -6,7 +6,7 @@ from memtierd import routines
 from memtierd.errors import CommandError
 from memtierd.prompt.context import Context
 from memtierd.prompt.grammar import Command, UsageError, flag
-from memtierd.prompt.kinds import COUNT, SWITCH, TEXT
+from memtierd.prompt.kinds import COUNT, FILE, SWITCH, TEXT, name_of
 from memtierd.prompt.parts import as_json, params_from_file, params_from_text
 from memtierd.routines import RoutineView
 
@@ -16,9 +16,9 @@ class Options:
     """Options of routines."""
 
     ls: bool = flag(SWITCH, "list the routines that there are", default=False)
-    create: str | None = flag(TEXT, "make a routine and use it", metavar="NAME")
+    create: str | None = flag(name_of("routine"), "make a routine and use it")
     use: int | None = flag(COUNT, "use the routine with this number, 1 for the first", metavar="NUMBER")
-    config_file: str | None = flag(TEXT, "configure it from a file with just its configuration", metavar="FILE")
+    config_file: str | None = flag(FILE, "configure it from a file with just its configuration")
     config: str | None = flag(TEXT, "configure it with JSON or YAML", metavar="CONFIG")
     start: bool = flag(SWITCH, "start it", default=False)
     config_dump: bool = flag(SWITCH, "print its configuration as JSON", default=False)

@@ -10,7 +10,7 @@ from memtierd.errors import CommandError
 from memtierd.prompt.access_counts import AccessCounts, access_counts, counter_lines, heat_lines
 from memtierd.prompt.context import Context
 from memtierd.prompt.grammar import Command, UsageError, flag
-from memtierd.prompt.kinds import PIDS, SWITCH, TEXT
+from memtierd.prompt.kinds import FILE, PIDS, SWITCH, TEXT, name_of
 from memtierd.prompt.parts import as_json, params_from_file, params_from_text
 
 
@@ -19,8 +19,8 @@ class Options:
     """Options of tracker."""
 
     ls: bool = flag(SWITCH, "list the trackers that there are", default=False)
-    create: str | None = flag(TEXT, "choose a tracker", metavar="NAME")
-    config_file: str | None = flag(TEXT, "configure it from a file", metavar="FILE")
+    create: str | None = flag(name_of("tracker"), "choose a tracker")
+    config_file: str | None = flag(FILE, "configure it from a file")
     config: str | None = flag(TEXT, "configure it with JSON or YAML", metavar="CONFIG")
     stop: bool = flag(SWITCH, "stop tracking", default=False)
     start: tuple[int, ...] = flag(PIDS, "track these processes, and no others", default=())

@@ -101,4 +101,5 @@ def test_no_heat(loader: Loader, value: str) -> None:
 )
 def test_numbers(loader: Loader, value: str, heat_max: float) -> None:
     config = loader.load_text(f"{HEAT}    heatmap: {{heatmax: {value}}}\n", "case.yaml")
+    assert config.policy is not None
     assert config.policy.params.heatmap.heat_max == heat_max

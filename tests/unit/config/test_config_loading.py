@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,16 +18,22 @@ AGE_JSON = (
 )
 
 
+def policy_params(loader: Loader, text: str) -> Any:
+    policy = loader.load_text(text, "x").policy
+    assert policy is not None
+    return policy.params
+
+
 def test_what_is_missing_gets_its_default_beside_what_is_given(loader: Loader) -> None:
-    params = loader.load_text(f"{AGE}    tracker: {{name: grid, config: {{scanintervalms: 7}}}}\n", "x").policy.params
+    params = policy_params(loader, f"{AGE}    tracker: {{name: grid, config: {{scanintervalms: 7}}}}\n")
     assert (params.tracker.params.scan_interval_ms, params.tracker.params.pages_in_region) == (7, 512)
     assert (params.mover.bandwidth, params.mover.interval_ms, params.interval_ms) == (100, 10, 5000)
 
 
 @pytest.mark.parametrize("config", ["", "    tracker:\n    mover:\n", "    tracker: ~\n    pidwatcher: null\n"])
 def test_parts_that_are_missing_or_empty(loader: Loader, config: str) -> None:
-    params = loader.load_text(AGE + config, "x").policy.params
-    assert params.tracker == loader.load_text(AGE, "x").policy.params.tracker
+    params = policy_params(loader, AGE + config)
+    assert params.tracker == policy_params(loader, AGE).tracker
     assert (params.tracker.name, params.mover.bandwidth) == ("auto", 100)
 
 
@@ -34,12 +41,12 @@ def test_parts_that_are_missing_or_empty(loader: Loader, config: str) -> None:
     "config", ["", ", config: ", ", config: {}", ", config: ''", ", config: '{}'", ", config: '# none'"]
 )
 def test_a_part_without_config_has_all_defaults(loader: Loader, config: str) -> None:
-    params = loader.load_text(f"{AGE}    tracker: {{name: grid{config}}}\n", "x").policy.params
+    params = policy_params(loader, f"{AGE}    tracker: {{name: grid{config}}}\n")
     assert params.tracker.params.pages_in_region == 512
 
 
 def test_short_forms_become_pidwatchers(loader: Loader) -> None:
-    by_pids = loader.load_text(AGE, "x").policy.params
+    by_pids = policy_params(loader, AGE)
     assert (by_pids.pidwatcher.name, by_pids.pidwatcher.params.pids, by_pids.pids) == ("pidlist", (5,), ())
     by_cgroups = loader.structure("policy", "age", '{"Cgroups": ["/a", "/b"]}', "x")
     assert (by_cgroups.pidwatcher.name, by_cgroups.pidwatcher.params.cgroups) == ("cgroups", ("/a", "/b"))
@@ -98,7 +105,7 @@ def test_parts_at_the_prompt(loader: Loader) -> None:
 
 
 def test_machine_without_the_node_is_no_matter_of_the_file(loader: Loader) -> None:
-    assert loader.load_text(f"{AGE}    idlenumas: [1023]\n", "x").policy.params.idle_numas == (1023,)
+    assert policy_params(loader, f"{AGE}    idlenumas: [1023]\n").idle_numas == (1023,)
 
 
 def test_byte_order_mark_and_other_line_ends(loader: Loader, tmp_path: Path) -> None:

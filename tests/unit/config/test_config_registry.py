@@ -46,10 +46,12 @@ def test_every_filter_without_a_condition_is_told_at_once() -> None:
 
 
 REQUIRED = {
+    "demote-idle": "{pids: [7], idlenumas: [1]}",
     "cgroups": "cgroups: [/a]",
     "pidlist": "pids: [7]",
     "filter": "{source: {name: proc}, filters: [{minvmrsskb: 1}]}",
     "statactions": "{intervalms: 1000, intervalcommand: [date]}",
+    "ratio": "{pids: [7], ratio: 0.3}",
     "stub": "",
     "multi": "trackers: [{name: stub}]",
 }

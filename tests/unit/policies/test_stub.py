@@ -29,7 +29,9 @@ def test_regions_stay_unknown_and_may_be_anywhere() -> None:
 
 @pytest.mark.parametrize("text", ["policy:\n  name: stub\n", "policy:\n  name: stub\n  config: {}\n"])
 def test_a_file_needs_no_more_than_its_name(text: str) -> None:
-    params = load_text(text, "stub.yaml").policy.params
+    policy = load_text(text, "stub.yaml").policy
+    assert policy is not None
+    params = policy.params
     assert (params.pidwatcher, params.tracker) == (None, None)
     assert set(json.loads(dump_json(params))) >= {"IntervalMs", "Mover"}
 

@@ -7,16 +7,19 @@ from typing import Any, TypeVar
 import attrs
 import numpy as np
 
-from memtierd import policies
+from memtierd import policies, watchers
 from memtierd.errors import MemtierdError
 from memtierd.linux.roots import Roots
 from memtierd.model import CallReport, MachineFacts, MoveReport, NodeFacts, ProcessFacts, ProcessKey, ProcessScan, Scan
 from memtierd.mover import Mover, MoverParams
+from memtierd.parameters import Part
 from memtierd.placement.plan import Plan
 from memtierd.policies import PolicyParams
 from memtierd.policies.age import AgeParams
 from memtierd.prompt.session import Session
 from memtierd.reconcile import Reconciler
+from memtierd.watchers.poller import Membership
+from memtierd.watchers.selected import SelectedWatcher
 from memtierd.routines import Ports, Routines
 
 T = TypeVar("T")
@@ -71,6 +74,11 @@ class FakeDaemon:
         self.dry_run = False
         self.mover = StillMover()
         self.swap_total_pages = swap_total_pages
+        self.asked_to_log: list[str] = []
+        self.failures: list[str] = []
+        self.pidwatcher = SelectedWatcher(
+            self._build_watcher, self._track, self.asked_to_log.append, self.failures.append
+        )
         self.tracker_name: str | None = None
         self.tracker_params: Any = None
         self.tracker_running = False
@@ -91,6 +99,18 @@ class FakeDaemon:
 
     def tick_now(self) -> Plan:
         return self.reconciler.decide(EPOCH_NS + 100 * S, self.machine())
+
+    def create_pidwatcher(self, name: str) -> None:
+        if name == "bogus":
+            raise MemtierdError("invalid pidwatcher name 'bogus'")
+        self.pidwatcher.select(name, None if name != "proc" else watchers.ProcParams())
+
+    def _build_watcher(self, part: Part) -> "ListedWatcher":
+        self.asked.append(("build", part.name))
+        return ListedWatcher(part.params)
+
+    def _track(self, found: Membership) -> None:
+        self.asked.append(("track", sorted(key.pid for key in found.keys)))
 
     def create_tracker(self, name: str) -> None:
         if name == "bogus":
@@ -124,6 +144,20 @@ class FakeDaemon:
 
     def stop_policy(self) -> None:
         self.policy_running = False
+
+
+@attrs.define
+class ListedWatcher:
+    """A watcher that finds the pids of its parameters, or one process without such."""
+
+    params: Any
+    interval_ms: int = 3_600_000
+
+    def poll(self) -> frozenset[ProcessKey]:
+        return frozenset(ProcessKey(pid, 1) for pid in getattr(self.params, "pids", (42,)))
+
+    def conditions(self) -> tuple[str, ...]:
+        return ("it rains",)
 
 
 class StillMover(Mover):

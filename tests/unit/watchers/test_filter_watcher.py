@@ -11,7 +11,15 @@ from memtierd.errors import KernelError
 from memtierd.linux import proc
 from memtierd.model import ProcessKey
 from memtierd.parameters import Part
-from memtierd.watchers import FilterParams, FilterRule, PidlistParams, ProcParams, Watcher
+from memtierd.watchers import (
+    CgroupsParams,
+    FilterParams,
+    FilterRule,
+    PidlistParams,
+    ProcParams,
+    StubParams,
+    Watcher,
+)
 from tests.unit.linux.fake_kernel import FakeKernel
 
 OWN_PID = 999
@@ -99,6 +107,37 @@ def test_a_filter_of_a_filter(kernel: FakeKernel) -> None:
     watcher = _filter(kernel, FilterRule(not_=EXE_DB), source=source)
     assert _pids(watcher) == [DIRTY]
     assert watcher.interval_ms == 77
+
+
+def _sources(kernel: FakeKernel) -> dict[str, Part]:
+    """Return every kind of watcher, each of which gives all four processes or those of them that have memory."""
+    group = kernel.group("all", SMALL, BIG, DIRTY)
+    return {
+        "cgroups": Part("cgroups", CgroupsParams(cgroups=(group,))),
+        "pidlist": Part("pidlist", PidlistParams(pids=(SMALL, BIG, DIRTY))),
+        "proc": Part("proc", ProcParams()),
+        "filter": Part(
+            "filter", FilterParams(source=Part("proc", ProcParams()), filters=(SIZE, FilterRule(not_=SIZE)))
+        ),
+    }
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("name", ["cgroups", "pidlist", "proc", "filter"])
+def test_every_source_at_every_depth(kernel: FakeKernel, name: str, depth: int) -> None:
+    source = _sources(kernel)[name]
+    for _ in range(depth - 1):
+        source = Part("filter", FilterParams(source=source, filters=(FilterRule(min_vm_rss_kb=0),)))
+    watcher = _filter(kernel, FilterRule(min_vm_size_kb=9000, not_=RSS), EXE_DB, source=source)
+    assert _pids(watcher) == [BIG, DIRTY]
+    assert watcher.conditions() == ()
+    kernel.add(SMALL, exe="/usr/bin/small", vm_size_kb=9000)  # grows
+    kernel.add(BIG, exe="/usr/bin/ls", vm_size_kb=10)  # runs another program
+    assert _pids(watcher) == [SMALL, DIRTY]
+
+
+def test_a_source_without_processes_filters_to_none(kernel: FakeKernel) -> None:
+    assert _pids(_filter(kernel, RSS, source=Part("stub", StubParams()))) == []
 
 
 def test_a_process_that_ends_while_it_is_judged(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from memtierd import watchers
 from memtierd.errors import KernelError
 from memtierd.linux import cgroup
 from memtierd.model import ProcessKey
-from memtierd.watchers import CgroupsParams, PidlistParams, ProcParams, Watcher
+from memtierd.watchers import CgroupsParams, PidlistParams, ProcParams, StubParams, Watcher
 from tests.unit.linux.fake_kernel import FakeKernel
 
 OWN_PID = 999
@@ -40,7 +40,7 @@ def _proc(kernel: FakeKernel) -> Watcher:
 
 
 def test_every_registered_watcher_can_be_built() -> None:
-    assert sorted(watchers.REGISTRY) == ["cgroups", "filter", "pidlist", "proc"]
+    assert sorted(watchers.REGISTRY) == ["cgroups", "filter", "pidlist", "proc", "stub"]
 
 
 def test_the_interval_is_that_of_the_parameters(kernel: FakeKernel) -> None:
@@ -56,6 +56,13 @@ def test_proc_finds_what_has_memory(kernel: FakeKernel) -> None:
     watcher = _proc(kernel)
     assert watcher.poll() == {ProcessKey(1, 5), ProcessKey(4, 8)}
     assert watcher.conditions() == ()
+
+
+def test_stub_finds_nobody(kernel: FakeKernel) -> None:
+    kernel.add(1)
+    watcher = watchers.build("stub", StubParams(interval_ms=9), kernel.roots, own_pid=OWN_PID)
+    assert watcher.interval_ms == 9
+    assert (watcher.poll(), watcher.conditions()) == (frozenset(), ())
 
 
 def test_a_reused_pid_is_another_process(kernel: FakeKernel) -> None:
