@@ -30,7 +30,7 @@ unit: $(VENV)/.dev bin/meme bin/memtierd
 # The guest tests need QEMU and a kernel of their own; MEMTIERD_VM=require makes it an error not to have them.
 guest: $(VENV)/.dev bin/meme
 	@if tests/vm/run.sh check; then \
-	    exec tests/vm/run.sh pytest -q $(GUEST_TESTS); \
+	    exec tests/vm/run.sh pytest --slow 2,3 -q $(GUEST_TESTS); \
 	elif [ "$(MEMTIERD_VM)" = require ]; then \
 	    echo "guest tests: FAILED, they are required (MEMTIERD_VM=require) and can't run here"; exit 1; \
 	else \

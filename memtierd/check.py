@@ -9,14 +9,17 @@ from memtierd.linux.probe import Features
 from memtierd.model import SWAP_NODE, MachineFacts
 from memtierd.parameters import Part
 from memtierd.policies import PolicyParams
+from memtierd.trackers.abilities import abilities
 from memtierd.units import PAGE_BYTES, format_bytes
 
 
 def describe_machine(machine: MachineFacts, features: Features) -> list[str]:
-    """Return one line for each feature and node."""
-    lines = [
-        f"{feature.name}: {'works' if feature.works else 'does not work'}: {feature.detail}"
-        for feature in features.features
+    """Return one line for each tracker, connection of the damon tracker, other feature, and node."""
+    able = abilities(features, len(machine.nodes))
+    told = {f"{prefix}{ability.name}" for ability in able for prefix in ("", "damon_")}
+    lines = [_line(f"{ability.kind} {ability.name}", ability.works, ability.detail) for ability in able]
+    lines += [
+        _line(feature.name, feature.works, feature.detail) for feature in features.features if feature.name not in told
     ]
     for node in machine.nodes:
         cpus = "with CPUs" if node.has_cpu else "without CPUs"
@@ -25,6 +28,10 @@ def describe_machine(machine: MachineFacts, features: Features) -> list[str]:
     lines.extend(machine.tier_doubts)
     lines.append(f"transparent huge pages: {features.thp_mode}")
     return lines
+
+
+def _line(what: str, works: bool, detail: str) -> str:
+    return f"{what}: {'works' if works else 'does not work'}: {detail}"
 
 
 def summary(features: Features) -> str:

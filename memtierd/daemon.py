@@ -289,7 +289,9 @@ class Daemon:
 
 def _is_complete(params: PolicyParams) -> bool:
     """Return whether a policy that watches processes knows which, and how to track them."""
-    return params.tracker is not None and (params.pidwatcher is not None or params.finds_processes)
+    return params.tracker is not None and any(
+        getattr(params, name) is not None for name in ("pidwatcher", *params.finders)
+    )
 
 
 def _known(what: str, name: str, registry: Mapping[str, type[Any]]) -> type[Any]:

@@ -1,10 +1,12 @@
 """What makes a policy complete: whom it watches, also in the short forms, and the parts that a file may leave out."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
 
 from memtierd.config import tree
+from memtierd.config.keys import key_of
 from memtierd.config.leaves import is_nothing
 from memtierd.config.mappings import Entries, entries_of, fields_by_key
 from memtierd.config.problems import Collected
@@ -36,7 +38,7 @@ def _complete_policy(structurer: Structurer, node: tree.Node, cls: type[PolicyPa
         params = structurer.fields_of(node, cls)
     if isinstance(node, tree.Mapping) and cls.watches:
         with found.under():
-            pidwatcher = _from_short_form(structurer, node, cls, needed=params is None or not params.finds_processes)
+            pidwatcher = _from_short_form(structurer, node, cls)
     found.finish()
     made: PolicyParams = attrs.evolve(
         params,
@@ -53,24 +55,28 @@ def _default_tracker(structurer: Structurer, params: PolicyParams) -> Part:
     return attrs.evolve(default, params=attrs.evolve(default.params, **params.tracker_defaults))
 
 
-def _from_short_form(
-    structurer: Structurer, node: tree.Mapping, cls: type[PolicyParams], *, needed: bool
-) -> Part | None:
+def _from_short_form(structurer: Structurer, node: tree.Mapping, cls: type[PolicyParams]) -> Part | None:
     """Return the pidwatcher that a short form stands for, None when a pidwatcher is given.
 
-    Raises Invalid when more than one thing says whom to watch, or nothing although it is needed.
+    Raises Invalid when more than one thing says whom to watch, or nothing although no other field does.
     """
     entries, _ = entries_of(node, fields_by_key(cls), "")
-    given = [key for key in ("pidwatcher", *SHORT_FORMS) if key in entries and not is_nothing(entries[key][1])]
+    given = _given(entries, ("pidwatcher", *SHORT_FORMS))
+    finders = [key_of(name) for name in cls.finders]
     found = Collected()
-    if not given and needed:
-        found.add(node.place, "missing key", _WHOM, "pidwatcher")
+    if not given and not _given(entries, finders):
+        found.add(node.place, "missing key", ", or ".join((_WHOM, *finders)), "pidwatcher")
     for key in given[1:]:
         found.add(
             entries[key][0].place, f"{key} beside {given[0]}", f"only one of pidwatcher, {', '.join(SHORT_FORMS)}", key
         )
     found.finish()
     return None if not given or given[0] == "pidwatcher" else _short_form(structurer, node, entries, given[0])
+
+
+def _given(entries: Entries, keys: Iterable[str]) -> list[str]:
+    """Return those of the keys that have a value."""
+    return [key for key in keys if key in entries and not is_nothing(entries[key][1])]
 
 
 def _short_form(structurer: Structurer, node: tree.Mapping, entries: Entries, key: str) -> Part:

@@ -154,9 +154,8 @@ def _read(path: str) -> InterestFile | None:
     _pid(os.path.basename(path))
     try:
         # A pipe must neither be waited for, nor taken for a file.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            facts = os.fstat(descriptor)
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            facts = os.fstat(file.fileno())
             _check_kind(facts)
             data = file.read(MOST_RANGES * _PAIR_BYTES + 1)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import attrs
 
+from memtierd.linux.hugetlb import hugetlb_devices
 from memtierd.linux.roots import ROOTS, Roots, read_pid_text
 from memtierd.model import AddressRange
 
@@ -28,6 +29,8 @@ class Mapping:
     """0 when no file is mapped."""
     path: str
     """File, name in brackets, or empty; as the kernel escapes it (a newline is ``\\012``)."""
+    is_hugetlb: bool = False
+    """Whether its pages are hugetlb pages, as far as is known: maps does not tell it of a memfd, smaps does."""
 
     @property
     def range(self) -> AddressRange:
@@ -42,20 +45,21 @@ class Mapping:
         process alone: anonymous memory (also named by prctl PR_SET_VMA), heap, stacks, and writable
         private mappings of files, whose written pages are copies.  Left out are shared memory,
         reservations without any permission (``---p``), the kernel's own mappings (vdso, vvar,
-        vsyscall, …), read-only mappings of files (page cache, shared by all), and anonymous
-        hugetlb memory, which neither ages nor can be swapped out.
+        vsyscall, …), read-only mappings of files (page cache, shared by all), and hugetlb memory,
+        which the administrator has given to a node, which does not age and can't be swapped out.
         """
-        if self.perms[3] != "p" or self.perms.startswith("---"):
+        if self.is_hugetlb or self.perms[3] != "p" or self.perms.startswith("---"):
             return False
         if not self.path or self.path in _TRACKED_NAMES or self.path.startswith(_TRACKED_NAME_PREFIXES):
             return True
-        return self.path.startswith("/") and self.perms[1] == "w" and not self.path.startswith(_PRIVATE_HUGETLB)
+        return self.path.startswith("/") and self.perms[1] == "w"
 
 
 def parse_mapping(line: str) -> Mapping:
     """Return the mapping of one line of maps, or of one header line of smaps, without its newline."""
     fields = line.split(maxsplit=5)
     start, _, end = fields[0].partition("-")
+    path = fields[5] if len(fields) > 5 else ""
     return Mapping(
         start=int(start, 16),
         end=int(end, 16),
@@ -63,7 +67,8 @@ def parse_mapping(line: str) -> Mapping:
         offset=int(fields[2], 16),
         device=fields[3],
         inode=int(fields[4]),
-        path=fields[5] if len(fields) > 5 else "",
+        path=path,
+        is_hugetlb=path.startswith(_PRIVATE_HUGETLB),
     )
 
 
@@ -77,4 +82,13 @@ def maps(pid: int, roots: Roots = ROOTS) -> list[Mapping]:
 
     Raises ProcessGoneError when the process has ended, KernelError without permission.
     """
-    return parse_maps(read_pid_text(pid, "maps", roots))
+    found = parse_maps(read_pid_text(pid, "maps", roots))
+    if not any(_may_be_hugetlb(mapping) for mapping in found):
+        return found
+    devices = hugetlb_devices(pid, roots)
+    return [attrs.evolve(mapping, is_hugetlb=True) if mapping.device in devices else mapping for mapping in found]
+
+
+def _may_be_hugetlb(mapping: Mapping) -> bool:
+    """Tell of a mapping that is tracked otherwise; file systems without a disk have devices with the major number 0."""
+    return mapping.is_tracked and mapping.path.startswith("/") and mapping.device.startswith("00:")

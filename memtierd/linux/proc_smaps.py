@@ -32,7 +32,7 @@ def parse_smaps(text: str) -> list[MappingUse]:
     """Return the figures of every mapping in an smaps file, ascending by address; a missing line counts 0."""
     return [
         MappingUse(
-            mapping,
+            attrs.evolve(mapping, is_hugetlb=mapping.is_hugetlb or _is_hugetlb(fields)),
             rss_kb=_kb(fields, "Rss"),
             referenced_kb=_kb(fields, "Referenced"),
             swap_kb=_kb(fields, "Swap"),
@@ -94,6 +94,11 @@ def _blocks(text: str) -> Iterator[tuple[Mapping, dict[str, str]]]:
         mapping, fields = parse_mapping(line), {}
     if mapping is not None:
         yield mapping, fields
+
+
+def _is_hugetlb(fields: dict[str, str]) -> bool:
+    """Tell by the flag "ht" (Documentation/filesystems/proc.rst, VmFlags)."""
+    return "ht" in fields.get("VmFlags", "").split()
 
 
 def _kb(fields: dict[str, str], name: str) -> int:

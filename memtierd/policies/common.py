@@ -64,6 +64,8 @@ class PolicyParams:
     """False for a policy that has neither processes nor a tracker."""
     default_tracker: ClassVar[str] = "auto"
     """The tracker when none is configured."""
+    finders: ClassVar[tuple[str, ...]] = ()
+    """Fields that say which processes are managed, so that a policy with one of them needs no pidwatcher."""
 
     interval_ms: int = option(5000, doc="How often the policy decides and plans.", unit="ms", at_least=1)
     pidwatcher: Part | None = part("pidwatcher", None, doc="Which processes are managed.")
@@ -92,11 +94,6 @@ class PolicyParams:
     def watched_cgroups(self) -> tuple[str, ...]:
         """Return the directories of control groups whose processes are managed, each once."""
         return tuple(dict.fromkeys(_cgroups_of(self.pidwatcher)))
-
-    @property
-    def finds_processes(self) -> bool:
-        """Tell whether another parameter than those of PolicyParams says which processes are managed."""
-        return False
 
     @property
     def pages_of_interest(self) -> str | None:

@@ -28,6 +28,7 @@ class DemoteIdleParams(PolicyParams):
     """Parameters of the demote-idle policy."""
 
     default_tracker: ClassVar[str] = "idlepage"
+    finders: ClassVar[tuple[str, ...]] = ("pages_of_interest_dir",)
 
     idle_numas: NodeChoice = option(
         doc="Nodes for idle memory; any of them is right. auto: the nodes of all memory tiers but the fastest.",
@@ -39,11 +40,6 @@ class DemoteIdleParams(PolicyParams):
         doc="Directory of files PID.vab: addresses to manage of processes that the pidwatcher does not give.",
         check=_check_directory,
     )
-
-    @property
-    def finds_processes(self) -> bool:
-        """Tell whether the files say which processes are managed."""
-        return self.pages_of_interest is not None
 
     @property
     def pages_of_interest(self) -> str | None:

@@ -37,7 +37,7 @@ REGISTRY: dict[str, type[Any]] = {
 }
 """Parameters of each tracker by name."""
 
-_BEST_FIRST = ("idlepage", "softdirty", "referenced")
+AUTO_BEST_FIRST = ("idlepage", "softdirty", "referenced")
 """What auto tries: all accesses in small regions, writes in small regions, all accesses in whole mappings."""
 
 
@@ -86,7 +86,7 @@ def _build_multi(params: MultiParams, kernel: TrackerKernel, features: Features)
 def _build_best(params: AutoParams, kernel: TrackerKernel, features: Features) -> Tracker:
     """Return the first tracker that works, with the reasons against those before it."""
     rejected: list[str] = []
-    for name in _BEST_FIRST:
+    for name in AUTO_BEST_FIRST:
         feature = features.get(name)
         if feature.works:
             against = "; ".join(rejected) or "nothing better exists"

@@ -64,7 +64,7 @@ def test_help_names_every_flag(flag: str) -> None:
     done = run(flag)
     assert (done.returncode, done.stderr) == (0, "")
     flags = set(re.findall(r"^  -([a-z-]+)", done.stdout, re.MULTILINE))
-    assert flags == {"config", "dry-run", "check", "prompt", "c", "f", "echo", "l", "debug", "version"}
+    assert flags == {"config", "dry-run", "check", "prompt", "c", "f", "echo", "l", "debug", "schema", "version"}
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_one_look_and_what_it_found(prompt: Prompt, daemon: FakeDaemon) -> None:
 
 
 def test_the_log_as_listener_hears_of_changes_only(prompt: Prompt, daemon: FakeDaemon) -> None:
-    prompt.good("pidwatcher -create pidlist -config {pids: [7]} -listener log -poll -poll".replace(": ", ":"))
+    prompt.good('pidwatcher -create pidlist -config {"Pids":[7]} -listener log -poll -poll')
     prompt.good('pidwatcher -config {"Pids":[8,9]} -poll')
     assert daemon.asked_to_log == [
         "pidwatcher: AddPids([7])",

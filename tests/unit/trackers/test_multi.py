@@ -2,7 +2,9 @@
 
 import errno
 from collections.abc import Callable, Sequence
+from typing import Any, cast
 
+import attrs
 import pytest
 
 from memtierd.config import load_text
@@ -13,6 +15,7 @@ from memtierd.policies.age import AgeParams, AgePolicy
 from memtierd.reconcile import Reconciler
 from memtierd.regions.history import active_ms, idle_ms
 from memtierd.trackers.build import REGISTRY, build
+from memtierd.trackers.members import disturbances
 from memtierd.trackers.multi import MultiTracker
 from memtierd.trackers.params import FinderParams, IdlePageParams, MultiParams, ReferencedParams, SoftDirtyParams
 from memtierd.trackers.tracker import ScanStoppedError, StopFlag, Tracker
@@ -305,6 +308,22 @@ def test_members_that_disturb_each_other_are_said(
     tracker.close()
     assert len(found) == len(said)
     assert all(text in condition for text, condition in zip(said, found, strict=True))
+
+
+@attrs.frozen
+class Named:
+    """As much of a tracker as is looked at to know what it uses."""
+
+    name: str
+    params: Any = None
+
+
+def test_damon_disturbs_whoever_needs_accessed_bits_and_nobody_else() -> None:
+    def said(*names: str) -> list[str]:
+        return list(disturbances([cast(Tracker, Named(name)) for name in names]))
+
+    assert [text.split(":")[1].split(" disturb")[0] for text in said("damon", "idlepage")] == [" damon and idlepage"]
+    assert said("damon", "softdirty", "finder") == []
 
 
 def test_conditions_of_members_are_told_once(kernel: FakeKernel) -> None:

@@ -146,7 +146,7 @@ def test_a_program_that_ends_with_its_input_does_not_outlive_memtierd() -> None:
     code = (
         "import os, sys\nfrom memtierd.trackers.damon.pipeline import Pipeline\n"
         "pipeline = Pipeline([['/bin/sh', '-c', 'echo $$; exec cat']], os.environ)\n"
-        "sys.stdout.buffer.raw.write(os.read(pipeline.output, 100)); sys.stdin.read()\n"
+        "os.write(1, os.read(pipeline.output, 100)); sys.stdin.read()\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
