@@ -12,7 +12,7 @@ import attrs
 
 from memtierd.errors import KernelError, ProcessGoneError
 from memtierd.linux.proc import process_key
-from memtierd.linux.roots import ROOTS, Roots, list_names, open_fd, read_optional, read_text, translated
+from memtierd.linux.roots import ROOTS, Roots, list_names, open_fd, read_optional, translated
 from memtierd.model import ProcessKey
 
 _PREFIX, _SUFFIX = "damon-", ".json"
@@ -149,4 +149,4 @@ def _key(data: dict[str, int] | None) -> ProcessKey | None:
 
 
 def _boot_id(roots: Roots) -> str:
-    return read_text(f"{roots.proc}/sys/kernel/random/boot_id").strip()
+    return (read_optional(f"{roots.proc}/sys/kernel/random/boot_id") or "").strip()

@@ -2,10 +2,10 @@
 
 import os
 
-from memtierd.errors import UnsupportedError
+from memtierd.errors import KernelError, UnsupportedError
 from memtierd.linux import damon_debugfs, damon_sysfs, tracefs
 from memtierd.linux.damon_markers import is_alive, read_all
-from memtierd.linux.roots import Roots, open_fd, read_text
+from memtierd.linux.roots import Roots, list_names, open_fd, read_optional, read_text
 
 
 def sysfs_works(roots: Roots) -> str:
@@ -14,8 +14,24 @@ def sysfs_works(roots: Roots) -> str:
     if not os.path.exists(path):
         raise UnsupportedError(f"no {path}; {damon_sysfs.MISSING}")
     os.close(open_fd(path, os.O_RDWR))
+    available = _operations(roots)
+    if available and "vaddr" not in available:
+        raise UnsupportedError(
+            f"DAMON can't monitor processes here, only {', '.join(sorted(available))};"
+            " the kernel needs CONFIG_DAMON_VADDR"
+        )
     count = int(read_text(path))
     return f"DAMON can be configured through sysfs, which has {count} kdamonds now"
+
+
+def _operations(roots: Roots) -> set[str]:
+    """Return what DAMON can monitor, as any context that somebody has made tells; nothing where there is none."""
+    found: set[str] = set()
+    kdamonds = damon_sysfs.admin_directory(roots)
+    for kdamond in list_names(kdamonds):
+        if kdamond.isdecimal():  # a kdamond has one context at most
+            found.update((read_optional(f"{kdamonds}/{kdamond}/contexts/0/avail_operations") or "").split())
+    return found
 
 
 def debugfs_works(roots: Roots) -> str:
@@ -34,10 +50,17 @@ def tracefs_works(roots: Roots) -> str:
 
 
 def leftover_threads(roots: Roots) -> frozenset[int]:
-    """Return the threads of kdamonds that a memtierd which was killed left running: they are stopped at the start."""
+    """Return the threads of kdamonds that a memtierd which was killed left running: they are stopped at the start.
+
+    Whoever may not read its notes sees none.
+    """
+    try:
+        markers = read_all(roots)
+    except KernelError:
+        return frozenset()
     return frozenset(
         claim.thread.pid
-        for marker in read_all(roots)
+        for marker in markers
         if not is_alive(marker.owner, roots)
         for claim in marker.claims
         if claim.thread is not None and is_alive(claim.thread, roots)

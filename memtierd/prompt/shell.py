@@ -5,10 +5,11 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import TracebackType
 from typing import IO
 
+from memtierd.linux.child import kill_group
 from memtierd.prompt.context import Writer
 
 _CHUNK_BYTES = 1 << 16
@@ -90,9 +91,8 @@ class ShellPipe:
 
     def kill(self) -> None:
         """Kill a shell command with a process group of its own, and all in the group; from any thread."""
-        if self._own_group and self._shell.poll() is None:
-            with suppress(ProcessLookupError):  # it was waited for just now
-                os.killpg(self._shell.pid, signal.SIGKILL)
+        if self._own_group:
+            kill_group(self._shell)
 
     @property
     def _input(self) -> IO[bytes]:

@@ -1,12 +1,11 @@
 """One run of a command: a program in a process group of its own, or a command of the prompt."""
 
-import os
-import signal
 import subprocess
 from collections.abc import Callable
 from typing import Protocol
 
-from memtierd.errors import MemtierdError, errno_name
+from memtierd.errors import MemtierdError
+from memtierd.linux.child import how_ended, kill_group, why_not_started
 
 
 class Prompt(Protocol):
@@ -55,17 +54,17 @@ class ExecRun:
         try:
             process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, start_new_session=True)
         except (OSError, ValueError) as error:  # ValueError: a NUL in a word
-            return _why_not(error)
+            return why_not_started(error)
         self._process = process
         if self._is_aborted:
-            _kill_group(process)
+            kill_group(process)
         return how_ended(process.wait())
 
     def abort(self) -> None:
         """Kill the program and all that it started, but what left its process group."""
         self._is_aborted = True
         if self._process is not None:
-            _kill_group(self._process)
+            kill_group(self._process)
 
 
 class PromptRun:
@@ -97,26 +96,3 @@ def run_of(runner: str, command: tuple[str, ...], console: Console | None) -> Ru
     if runner == "memtier":
         return PromptRun(console, lambda session: session.run_words(command))
     return PromptRun(console, lambda session: session.run_line(" ".join(command)))
-
-
-def how_ended(returncode: int) -> str:
-    """Return what Popen's return code means, empty for success."""
-    if returncode < 0:
-        return f"ended by signal {-returncode} ({signal.Signals(-returncode).name})"
-    return f"exit status {returncode}" if returncode else ""
-
-
-def _why_not(error: OSError | ValueError) -> str:
-    if isinstance(error, OSError):
-        said = f"{os.strerror(error.errno or 0).lower()} ({errno_name(error.errno or 0)})"
-        return f"{said}; give a program that can be run, or [sh, -c, COMMAND]"
-    return str(error)
-
-
-def _kill_group(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a process group whose leader has not been waited for yet: its number is not used again before."""
-    if process.poll() is None:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return  # it was waited for just now

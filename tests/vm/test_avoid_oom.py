@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.vm.scenes import MIB, PAGE, cgroup, drop_page_cache, meme, memtierd, until
@@ -40,6 +41,18 @@ def kills() -> int:
     return int(match[1])
 
 
+@contextmanager
+def oom_score_adj(value: int) -> Iterator[None]:
+    """Let processes that are started in the block begin with a higher OOM score."""
+    path = Path("/proc/self/oom_score_adj")
+    before = path.read_text()
+    path.write_text(str(value))
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
 def test_a_node_that_runs_short_is_freed_of_the_memory_that_would_be_killed_first(tmp_path: Path) -> None:
     with ExitStack() as stack:
         drop_page_cache()
@@ -59,15 +72,15 @@ def test_a_node_that_runs_short_is_freed_of_the_memory_that_would_be_killed_firs
             return f"available {available_mb(FULL):.0f} MB of {start_mb}–{stop_mb}, {', '.join(parts)}; {daemon.tail()}"
 
         processes = {"safe": safe}
-        first = stack.enter_context(meme("-bs", "36M", *UNUSED, node=FULL, cgroup=group))
+        with oom_score_adj(500):
+            first = stack.enter_context(meme("-bs", "40M", *UNUSED, node=FULL, cgroup=group))
         processes["first"] = first
-        # As long as it has no score of its own nothing tells the two apart; what moved until then is not many pages.
-        Path(f"/proc/{first.pid}/oom_score_adj").write_text("500")
         until("the upper watermark is reached", lambda: available_mb(FULL) >= stop_mb, where)
         daemon.let_pass(3, "policy.avoid-oom.tick")
         assert available_mb(FULL) >= stop_mb - 1, where()
-        moved_pages = first.arrays[0].spread()[OTHER]
-        assert 0.8 * (92 - 60) * MIB <= moved_pages * PAGE <= 1.3 * (92 - 60) * MIB, where()
+        moved_mb = first.arrays[0].spread()[OTHER] * PAGE / MIB
+        missing_mb = 56 + 40 - 60
+        assert 0.85 * missing_mb <= moved_mb <= 1.1 * missing_mb, where()
         assert safe.arrays[0].portion(FULL) == 1, where()
 
         # Memory that comes later is no different.

@@ -19,6 +19,11 @@ NAMES = [
     "pressure",
     "move_pages",
     "process_madvise",
+    "damon_sysfs",
+    "damon_debugfs",
+    "damon_tracefs",
+    "damon_bpftrace",
+    "damon_perf",
 ]
 
 

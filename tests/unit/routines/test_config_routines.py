@@ -39,7 +39,7 @@ def test_a_policy_needs_no_routines() -> None:
         ("policy:\nroutines: []\n", ["1:1: policy: missing key"]),
         (f"{STUB}routines: {{name: statactions}}\n", ["2:11: routines: got a mapping, expected a list"]),
         (f"{STUB}routines: [statactions]\n", ["2:12: routines.0: got the text 'statactions'"]),
-        (f"{STUB}routines: [{{name: x}}, {{}}]\n", ["2:19: routines.0.name: unknown rout", "2:24: routines.1.name: m"]),
+        (f"{STUB}routines: [{{name: x}}, {{}}]\n", ["2:19: routines.0.name: unknown rout", "2:23: routines.1.name: m"]),
         (
             "routines:\n- name: statactions\n  config: {intervalms: 1, intervalcommand: [1]}\n"
             "- name: statactions\n  config: |\n    intervalms: 0\n    intervalcommand: [x]\n",
