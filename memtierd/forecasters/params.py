@@ -56,9 +56,7 @@ class StdioParams:
 class ChainParams:
     """Parameters of the chain forecaster, whose members forecast one after the other."""
 
-    forecasters: tuple[Part, ...] = part(
-        "forecaster", doc="Each gets what the one before has forecast.", many=True
-    )
+    forecasters: tuple[Part, ...] = part("forecaster", doc="Each gets what the one before has forecast.", many=True)
 
     def problems(self) -> Iterator[FieldProblem]:
         """Yield that there is no member."""

@@ -44,7 +44,7 @@ def _tracker(name: str, features: Features, connections: list[Ability], nodes: i
     if name == "auto":
         return _auto(features)
     if name == "damon":
-        return _damon(connections)
+        return _damon(features, connections)
     feature = features.get(name)
     return Ability("tracker", name, feature.works, feature.detail)
 
@@ -55,11 +55,11 @@ def _auto(features: Features) -> Ability:
     return Ability("tracker", "auto", best is not None, detail)
 
 
-def _damon(connections: list[Ability]) -> Ability:
+def _damon(features: Features, connections: list[Ability]) -> Ability:
     able = [connection.name for connection in connections if connection.works]
     if able:
         return Ability("tracker", "damon", works=True, detail=f"with the connections {', '.join(able)}")
-    details = dict.fromkeys(connection.detail for connection in connections)
+    details = dict.fromkeys(text for name in CONNECTIONS for text in _lacking(name, features))
     return Ability("tracker", "damon", works=False, detail="; ".join(details))
 
 
