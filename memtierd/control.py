@@ -3,6 +3,7 @@
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -13,8 +14,9 @@ import numpy as np
 
 from memtierd.conditions import Conditions
 from memtierd.errors import MemtierdError
+from memtierd.forecasters import Forecast, ForecastDesk, ForecastPort
 from memtierd.linux.roots import Roots
-from memtierd.model import I64, CallReport, MachineFacts, MoveReport, ProcessKey, Scan
+from memtierd.model import F32, I64, CallReport, MachineFacts, MoveReport, ProcessKey, Scan
 from memtierd.mover import Batch
 from memtierd.placement.batches import batches, spans
 from memtierd.placement.plan import Plan
@@ -69,7 +71,8 @@ class _Stop:
     pass
 
 
-Message = Scan | Membership | MoveReport | CallReport | _Counted | _Lasting | _Call | _Stop
+Posted = Scan | Membership | MoveReport | CallReport | Forecast
+Message = Posted | _Counted | _Lasting | _Call | _Stop
 
 
 class Control:
@@ -87,6 +90,7 @@ class Control:
         roots: Roots,
         *,
         dry_run: bool,
+        wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.conditions = Conditions()
         self.dry_run = dry_run
@@ -96,12 +100,15 @@ class Control:
         self._mover = mover
         self._machine = machine
         self._clock_ns = clock_ns
+        self._wall_ns = wall_ns
         self._watched = Watched(roots)
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._interval_ns = 0
         self._due_ns = 0
         self._look_due_ns = 0
         self._handed_over = False
+        self._desk = ForecastDesk(lambda event: reconciler.statistics.event(event, clock_ns()))
+        self._forecast_came = False
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
 
     # called from any thread
@@ -116,7 +123,7 @@ class Control:
             self._inbox.put(_Stop())
             self._thread.join()
 
-    def post(self, message: Scan | Membership | MoveReport | CallReport) -> None:
+    def post(self, message: Posted) -> None:
         """Give the loop something to take in."""
         self._inbox.put(message)
 
@@ -156,6 +163,10 @@ class Control:
         """Manage exactly these processes from now on."""
         self.call(lambda _: self._take_membership(Membership(keys, ())))
 
+    def forecast_with(self, port: ForecastPort | None) -> None:
+        """Decide by what this one forecasts from now on, None: by observed heat."""
+        self.call(lambda _: self._desk.use(port))
+
     def announce_targets(self) -> None:
         """Tell `on_targets` of the processes that are managed already."""
         self.call(lambda _: self.on_targets(self._watched.keys))
@@ -175,7 +186,10 @@ class Control:
                 self._guarded(partial(self._take, message))
             if self._clock_ns() >= self._look_due_ns:
                 self._guarded(self._look_for_ends)
-            if self._is_due():
+            if self._forecast_came:
+                self._forecast_came = False
+                self._guarded(self._tick)
+            elif self._is_due():
                 self._guarded(self._tick_on_time)
 
     def _guarded(self, step: Callable[[], None]) -> None:
@@ -202,7 +216,10 @@ class Control:
     def _tick_on_time(self) -> None:
         self._due_ns = max(self._due_ns + self._interval_ns, self._clock_ns())
         self._look_for_ends()
-        self._tick()
+        reconciler = self._reconciler
+        now_ms = reconciler.at_ms(self._clock_ns())
+        if not self._desk.asks(reconciler.table, reconciler.processes, now_ms, self._wall_ns()):
+            self._tick()
 
     def _take(self, message: Message) -> None:
         match message:
@@ -214,6 +231,8 @@ class Control:
                 self._reconciler.report(message, self._clock_ns())
             case CallReport():
                 self._reconciler.statistics.call(message)
+            case Forecast():
+                self._forecast_came |= self._desk.takes(message)
             case _Counted(name, at_ns, times):
                 self._reconciler.statistics.event(name, at_ns, times)
             case _Lasting(source, texts):
@@ -260,7 +279,8 @@ class Control:
             self._mover.replace(())
             self._take_reports()
         machine, unknown = known_nodes(self._machine(), self._reconciler.node_ids)
-        plan = self._reconciler.decide(self._clock_ns(), machine)
+        plan = self._reconciler.decide(self._clock_ns(), machine, self._forecast_heat())
+        self.conditions.hold("forecaster", self._desk.problems)
         self.conditions.hold("nodes", unknown)
         self.conditions.hold("policy", self._reconciler.policy.conditions)
         self.conditions.hold("guards", self._reconciler.guards.conditions)
@@ -271,6 +291,12 @@ class Control:
         else:
             self._hand_over(plan.moves)
         return plan
+
+    def _forecast_heat(self) -> F32 | None:
+        reconciler = self._reconciler
+        if reconciler.policy.heat is None:
+            return None
+        return self._desk.column(reconciler.table, reconciler.processes, reconciler.policy.heat.maximum)
 
     def _take_reports(self) -> None:
         """Take in everything that is waiting, so that reports of what was taken back count in this tick."""

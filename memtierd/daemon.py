@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 import attrs
 
-from memtierd import policies, trackers, watchers
+from memtierd import forecasters, policies, trackers, watchers
 from memtierd.control import Control
 from memtierd.errors import MemtierdError
+from memtierd.forecasters import ForecastThread
 from memtierd.linux.numa import machine_facts
 from memtierd.linux.pressure import pressure
 from memtierd.linux.probe import Features, probe
@@ -24,6 +25,7 @@ from memtierd.parameters import Part, option_of
 from memtierd.placement.plan import Plan
 from memtierd.policies import PolicyParams
 from memtierd.policies.age import AgeParams
+from memtierd.policies.heat import HeatParams
 from memtierd.reconcile import Reconciler
 from memtierd.routines import Console, Ports, Routines
 from memtierd.trackers import Scanner, Tracker
@@ -73,6 +75,7 @@ class Daemon:
         self.policy_params: PolicyParams | None = None
         self.policy_running = False
         self._scanner: Scanner | None = None
+        self._forecaster: ForecastThread | None = None
 
     def start(self) -> None:
         """Start the control thread; parts start when they are told to."""
@@ -85,6 +88,7 @@ class Daemon:
         with self._lock:
             self._stop_watching()
             self._stop_tracking()
+            self._stop_forecasting()
             self.mover.stop()
             self.control.stop()
 
@@ -208,6 +212,7 @@ class Daemon:
             self.mover.reconfigure(params.mover or MoverParams())
             policy = policies.build(params)
             self.call(lambda reconciler: reconciler.set_policy(policy))
+            self._stop_forecasting()
             if params.watches:
                 self._start_deciding(params)
             else:
@@ -217,6 +222,8 @@ class Daemon:
     def _start_deciding(self, params: PolicyParams) -> None:
         if not self.dry_run:
             self.mover.start()
+        if isinstance(params, HeatParams) and params.forecaster is not None:
+            self._start_forecasting(params.forecaster)
         self._start_tracking()
         self._start_watching(params)
         self.control.tick_every(params.interval_ms)
@@ -227,6 +234,7 @@ class Daemon:
             self._chosen(self.policy_name, "policy")
             self._stop_watching()
             self._stop_tracking(keep=True)
+            self._stop_forecasting()
             self.mover.replace(())
 
     # parts
@@ -252,6 +260,17 @@ class Daemon:
             self.control.tick_every(0)
         self._limits.lift()
         self.policy_running = False
+
+    def _start_forecasting(self, part: Part) -> None:
+        self._forecaster = ForecastThread(forecasters.build(part, time.monotonic_ns), self.control.post)
+        self._forecaster.start()
+        self.control.forecast_with(self._forecaster)
+
+    def _stop_forecasting(self) -> None:
+        if self._forecaster is not None:
+            self._forecaster.stop()
+            self._forecaster = None
+            self.control.forecast_with(None)
 
     def _start_tracking(self) -> None:
         if self.tracker is None:

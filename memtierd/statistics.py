@@ -6,12 +6,16 @@ from typing import TypeVar
 
 import attrs
 
-from memtierd.model import OUTCOMES, CallReport, MoveReport, Outcome, Scan
+from memtierd.model import OUTCOMES, CallReport, MoveReport, Outcome, ProcessScan, Scan
 from memtierd.placement.guards import GuardState
+from memtierd.recording import Recording
 
 MAX_PIDS = 4096
 """Processes whose counts are kept; the one that was heard of longest ago is forgotten first."""
 MAX_EVENTS = 1024
+MAX_RECORDED_REGIONS = 2_000_000
+"""About 60 MB."""
+MAX_RECORDED_CALLS = 100_000
 T = TypeVar("T")
 
 
@@ -96,6 +100,9 @@ class Statistics:
         self.events: dict[str, EventCounts] = {}
         self.events_left_out = 0
         """Events with a new name after MAX_EVENTS names."""
+        self.recorded_scans: Recording[ProcessScan] = Recording(MAX_RECORDED_REGIONS)
+        """What scans counted in every region, while somebody records it."""
+        self.recorded_calls: Recording[CallReport] = Recording(MAX_RECORDED_CALLS)
         self.guards: tuple[GuardState, ...] = ()
         """The guards that are on, as they stood after the latest decision."""
         self.swapped_out_pages = 0
@@ -107,6 +114,7 @@ class Statistics:
         for _ in scan.failed:
             self.event(f"tracker.{scan.tracker}.failed", scan.ended_ns)
         for process in scan.processes:
+            self.recorded_scans.add(process, len(process.start))
             counts = self.scans.of(process.key.pid)
             pages, spent_ns = process.total_pages, process.ended_ns - process.started_ns
             accessed = int((process.accessed_pages * process.primed).sum())
@@ -121,6 +129,7 @@ class Statistics:
 
     def call(self, report: CallReport) -> None:
         """Count a system call of the mover."""
+        self.recorded_calls.add(report)
         pid = report.key.pid
         counts: MoveCounts | SwapCounts
         if report.call == "move_pages":

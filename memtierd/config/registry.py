@@ -1,6 +1,6 @@
 """The parts that a configuration can name, and the classes of their parameters."""
 
-from memtierd import mover, policies, routines, trackers, watchers
+from memtierd import forecasters, mover, policies, routines, trackers, watchers
 from memtierd.config.structuring import Registries
 
 REGISTRIES: Registries = {
@@ -9,4 +9,5 @@ REGISTRIES: Registries = {
     "pidwatcher": watchers.REGISTRY,
     "mover": mover.MoverParams,
     "routine": routines.REGISTRY,
+    "forecaster": forecasters.REGISTRY,
 }

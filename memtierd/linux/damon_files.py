@@ -9,7 +9,7 @@ from typing import TypeVar
 import attrs
 
 from memtierd.errors import KernelError
-from memtierd.linux.roots import open_fd, read_text, translated
+from memtierd.linux.roots import list_names, open_fd, read_text, translated
 
 T = TypeVar("T")
 _NAP_S = 0.01
@@ -35,6 +35,10 @@ class DamonFiles:
     def exists(self, name: str) -> bool:
         """Tell whether this kernel has a file or directory."""
         return os.path.exists(self.path(name))
+
+    def names(self, name: str) -> list[str]:
+        """Return the names in a directory, in no order; none when it does not exist."""
+        return list_names(self.path(name))
 
     def read(self, name: str) -> str:
         """Return the text of a file without white space around it."""

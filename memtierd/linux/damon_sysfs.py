@@ -7,7 +7,7 @@ import numpy as np
 from memtierd.errors import KernelError, UnsupportedError
 from memtierd.linux.damon_files import DamonFiles
 from memtierd.linux.damon_setup import KdamondFacts, Setup, Target
-from memtierd.linux.roots import ROOTS, Roots, list_names, read_optional
+from memtierd.linux.roots import ROOTS, Roots, read_optional
 from memtierd.model import U32, U64
 
 MISSING = "the kernel needs CONFIG_DAMON_SYSFS (Linux 5.18), or use another tracker"
@@ -131,7 +131,7 @@ class DamonSysfs:
     def tried_regions(self, kdamond: int, scheme: int) -> tuple[U64, U64, U32]:
         """Return start, end and nr_accesses of the regions that a scheme has listed, ascending by start."""
         directory = f"{kdamond}/contexts/0/schemes/{scheme}/tried_regions"
-        numbers = [name for name in list_names(self.files.path(directory)) if name.isdecimal()]
+        numbers = [name for name in self.files.names(directory) if name.isdecimal()]
         texts = [
             self.files.read(f"{directory}/{number}/{name}")
             for number in numbers

@@ -1,10 +1,12 @@
 """The age policy: memory idle for long goes to slow nodes or to swap, memory in steady use to fast nodes."""
 
+from collections.abc import Iterator
+
 import attrs
 import numpy as np
 
 from memtierd.model import F32, SWAP_NODE, U8, Auto, MachineFacts, NodeChoice
-from memtierd.parameters import option
+from memtierd.parameters import FieldProblem, Part, option
 from memtierd.policies.common import History, PolicyParams, fast_nodes, places_of_states, slow_nodes
 from memtierd.regions.columns import NEVER_MS
 from memtierd.regions.history import HeatDecay, active_ms, idle_ms
@@ -30,6 +32,18 @@ class AgeParams(PolicyParams):
         unit="node",
     )
     swap_out_ms: int = option(0, doc="Memory not accessed for this long is swapped out.", unit="ms", at_least=0)
+
+    def problems(self) -> Iterator[FieldProblem]:
+        """Return a tracker that can't tell how long memory was idle."""
+        if self.tracker is not None and _only_samples(self.tracker):
+            problem = "damon looks at a few pages of each region, which proves of no memory how long it was idle"
+            yield FieldProblem("tracker", "idlepage, softdirty or another tracker with age, or policy heat", problem)
+
+
+def _only_samples(tracker: Part) -> bool:
+    """Tell whether a tracker, or every one of a multi tracker, looks at samples of the memory only."""
+    parts: tuple[Part, ...] = getattr(tracker.params, "trackers", ())
+    return tracker.name == "damon" or (bool(parts) and all(map(_only_samples, parts)))
 
 
 class AgePolicy:

@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 
 from memtierd.model import F32, SWAP_NODE, U8, MachineFacts
-from memtierd.parameters import UNIT_BOUNDS, FieldProblem, option
+from memtierd.parameters import UNIT_BOUNDS, FieldProblem, Part, option, part
 from memtierd.policies.common import History, PolicyParams, places_of_states
 from memtierd.regions.history import HeatDecay
 from memtierd.regions.lifecycle import NOTHING, heat_activity, heat_state
@@ -41,6 +41,10 @@ class HeatParams(PolicyParams):
     )
     numa_size: dict[int, str] = option(
         factory=dict, doc="At most this much tracked memory on a node: 512k, 64M, 2G, or 30% of the node."
+    )
+
+    forecaster: Part | None = part(
+        "forecaster", None, doc="Says how hot regions will be, from how hot they are; missing: nobody does."
     )
 
     def problems(self) -> Iterator[FieldProblem]:

@@ -104,6 +104,29 @@ def snap(geometry: Geometry, huge: Geometry) -> Geometry:
     return _geometry(snapped[kept], snapped_end[kept])
 
 
+def trim(geometry: Geometry, huge: Geometry) -> Geometry:
+    """Return the regions without the huge pages of which they cover only a part: such a page would move as a whole.
+
+    Memory that is covered begins or ends in a huge page only where somebody named addresses.
+
+    Args:
+        geometry: regions with no boundary between neighbours in a huge page: see `snap`.
+        huge: where huge pages are mapped: ranges at multiples of HUGE_PAGE_BYTES.
+
+    """
+    if geometry.start.size == 0 or huge.start.size == 0:
+        return geometry
+    start, end, block = geometry.start, geometry.end, np.uint64(HUGE_PAGE_BYTES)
+    apart = start[1:] != end[:-1]
+    first, last = np.concatenate(([True], apart)), np.append(apart, True)
+    low, high = start // block * block, end // block * block
+    cut_start = first & (low != start) & _holds(huge, low)
+    cut_end = last & (high != end) & _holds(huge, high)
+    trimmed, trimmed_end = np.where(cut_start, low + block, start), np.where(cut_end, high, end)
+    kept = trimmed < trimmed_end
+    return _geometry(trimmed[kept], trimmed_end[kept])
+
+
 def pages_in(geometry: Geometry, ranges: Geometry) -> U32:
     """Return how many pages of each region lie in any of the ranges."""
     if ranges.start.size == 0:

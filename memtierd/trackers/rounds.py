@@ -9,7 +9,7 @@ import numpy as np
 from memtierd.errors import KernelError, ProcessGoneError
 from memtierd.linux.proc import MappingUse
 from memtierd.model import U32, Bool, ProcessKey, ProcessScan, Scan, ScanFailure
-from memtierd.regions.carving import Geometry, covered, pages_in, snap
+from memtierd.regions.carving import Geometry, covered, pages_in, snap, trim
 from memtierd.trackers.kernel import Counts, TrackerKernel
 from memtierd.trackers.ranges import Ranges, huge_ranges
 from memtierd.trackers.tracker import ScanStoppedError, StopFlag
@@ -151,10 +151,10 @@ class RoundTracker(ABC):
     def _snapped(
         self, subject: Subject, ranges: Ranges, regions: Geometry, uses: Sequence[MappingUse] | None = None
     ) -> Geometry:
-        """Return regions that were found in these ranges with no huge page split between two, and note huge pages."""
+        """Return regions that were found in these ranges with no huge page in them but whole, and note huge pages."""
         huge = huge_ranges(self._kernel, subject.key, subject.pagemap_fd, ranges, subject.stop, uses)
         self._huge[subject.key] = huge
-        return snap(regions, huge)
+        return trim(snap(regions, huge), huge)
 
     def _huge_pages(self, key: ProcessKey, regions: Geometry, known: Known | None) -> U32:
         if known is not None and known.regions is regions:

@@ -13,7 +13,7 @@ HOT_MB, ALL_MB = 160, 320
 """DAMON clears accessed bits without flushing the TLB, so that smaller working sets look idle."""
 KDAMONDS = Path("/sys/kernel/mm/damon/admin/kdamonds")
 INSTANCES = Path("/sys/kernel/tracing/instances")
-CONNECTIONS = ["tracefs", "sysfs"]
+CONNECTIONS = ["tracefs", "sysfs", "bpftrace", "perf"]
 
 HEAT = """
 policy:

@@ -95,7 +95,7 @@ def move_by_hand(daemon: Memtierd, part: Memory, node: int) -> None:
 
 @contextmanager
 def demoted(directory: Path, array: Memory, hugetlb: Memory, node: int, pages: int) -> Iterator[Memtierd]:
-    """Run memtierd with such regions, wait until the array is on the node, and check that nothing was split or harmed."""
+    """Run memtierd with such regions until the array is on the node; check that nothing was split or harmed."""
 
     def is_there() -> bool:
         return array.portion(node) == 1

@@ -16,7 +16,7 @@ policy:
   config:
     intervalms: 1000
     pids: [{pid}]
-    idledurationms: 5000
+    idledurationms: 2000
     idlenumas: [3]
     activedurationms: 2000
     activenumas: [0]
@@ -56,7 +56,8 @@ def test_read_and_written_memory_is_used_and_only_the_rest_is_idle(tmp_path: Pat
                 lambda: all(part.is_on(FAST) for part in used) and idle.is_on(SLOW),
                 where,
             )
-            # Rounds in which only writes were seen must not have sent memory that is only read away and back.
+            # Between two looks of idlepage memory would be idle long enough if no write meant no use: then what is
+            # only read would have gone away and come back.
             daemon.let_pass(9, "tracker.multi.scan")
             assert all(part.is_on(FAST) for part in used), where()
             assert migrated_pages() - before_pages <= 1.1 * array.size // PAGE

@@ -4,8 +4,9 @@ import attrs
 
 from memtierd.model import CallReport
 from memtierd.prompt.context import Context
-from memtierd.prompt.grammar import Command, flag
-from memtierd.prompt.kinds import FORMAT, PID, some_of
+from memtierd.prompt.grammar import Command, UsageError, flag
+from memtierd.prompt.kinds import FORMAT, PID, REST, some_of
+from memtierd.prompt.recordings import dump_moves
 from memtierd.prompt.stats_summary import call_line, summary
 from memtierd.prompt.stats_tables import TABLES
 from memtierd.prompt.tables import Table, write_tables
@@ -22,6 +23,9 @@ class Options:
     f: str = flag(FORMAT, "format of the tables (default: txt)", default="txt")
     lm: int | None = flag(PID, "print the latest system call that moved or swapped out memory of a process")
     le: int | None = flag(PID, "print the latest such call that met an error")
+    dump: tuple[str, ...] | None = flag(
+        REST, "record every such call, print those that are new, or stop", metavar="moves start|new|stop"
+    )
 
 
 def run(context: Context, options: Options) -> None:
@@ -37,7 +41,11 @@ def run(context: Context, options: Options) -> None:
         _print_call(context, options.lm, failed=False)
     if options.le is not None:
         _print_call(context, options.le, failed=True)
-    if not options.t and options.lm is None and options.le is None:
+    if options.dump is not None:
+        if options.dump[:1] != ("moves",):
+            raise UsageError("-dump: expected moves start, moves new or moves stop")
+        dump_moves(context, options.dump[1:])
+    if attrs.evolve(options, f="txt") == Options():
         context.lines(
             context.daemon.call(lambda reconciler: summary(reconciler.statistics))
             or ["no scans and no system calls so far"]

@@ -1,5 +1,6 @@
 """tracker: choose, configure and run a tracker by hand, and print what it counted."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -10,8 +11,9 @@ from memtierd.errors import CommandError
 from memtierd.prompt.access_counts import AccessCounts, access_counts, counter_lines, heat_lines
 from memtierd.prompt.context import Context
 from memtierd.prompt.grammar import Command, UsageError, flag
-from memtierd.prompt.kinds import FILE, PIDS, SWITCH, TEXT, name_of
+from memtierd.prompt.kinds import FILE, PIDS, REST, SWITCH, TEXT, name_of
 from memtierd.prompt.parts import as_json, params_from_file, params_from_text
+from memtierd.prompt.recordings import dump_raw
 
 
 @attrs.frozen(kw_only=True)
@@ -30,6 +32,9 @@ class Options:
         SWITCH, "print the counted accesses in address order, neighbours with equal ones joined", default=False
     )
     reset: bool = flag(SWITCH, "set all counts to 0", default=False)
+    dump: tuple[str, ...] | None = flag(
+        REST, "record what every scan counts in every region, print what is new, or stop", metavar="raw start|new|stop"
+    )
 
 
 def run(context: Context, options: Options) -> None:
@@ -38,12 +43,14 @@ def run(context: Context, options: Options) -> None:
         raise UsageError("nothing to do; tracker -h lists the flags")
     if options.ls:
         context.lines(sorted(trackers.REGISTRY))
+    if options.dump is not None:
+        _dump(context, options.dump)
     if options.create is not None or options.stop or options.start:
         _leave_to_policy(context)
     if options.create is not None:
         context.daemon.create_tracker(options.create)
         context.line("tracker created")
-    if attrs.evolve(options, ls=False, create=None) != Options():
+    if attrs.evolve(options, ls=False, create=None, dump=None) != Options():
         _steer(context, options, _require(context))
         _counts(context, options)
 
@@ -101,6 +108,12 @@ def _counts(context: Context, options: Options) -> None:
     if options.reset:
         context.daemon.reset_counters()
         context.line("tracker counters reset")
+
+
+def _dump(context: Context, words: Sequence[str]) -> None:
+    if words[:1] != ("raw",):
+        raise UsageError("-dump: expected raw start, raw new or raw stop")
+    dump_raw(context, words[1:])
 
 
 COMMAND = Command("tracker", "choose and run a tracker by hand, and print what it counted", run, Options)

@@ -100,12 +100,14 @@ class DamonParams:
     min_target_regions: int = option(
         DEFAULT_IF_ZERO["min_target_regions"],
         doc="The fewest regions into which a kdamond divides what it monitors, 3 or more.",
+        unit="regions",
         at_least=0,
         at_most=1_000_000,
     )
     max_target_regions: int = option(
         DEFAULT_IF_ZERO["max_target_regions"],
         doc="The most regions, of all processes that share a kdamond: they limit what DAMON costs.",
+        unit="regions",
         at_least=0,
         at_most=1_000_000,
     )

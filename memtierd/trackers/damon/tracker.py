@@ -156,7 +156,7 @@ class DamonTracker(RoundTracker):
         ranges = tracked_ranges(self._kernel, subject.pagemap_fd, mappings, grid_pages, subject.stop)
         self._note_left_out(key, ranges)
         edges = self._cuts.get(key, np.empty(0, np.uint64))
-        found = cut(ranges.start, ranges.end, edges, self._full.align_pages)
+        found = self._snapped(subject, ranges, cut(ranges.start, ranges.end, edges, self._full.align_pages))
         counts = Counts.zero(found, self._kernel.nodes)
         self._kernel.count_present(subject.pagemap_fd, found, counts, subject.stop)
         counts.accessed[:], self._judged[key] = count(found, self._arrived.pop(key, Records.none()), self._full)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from memtierd.model import CallReport, MoveReport, Outcome
+from memtierd.placement.guards import GuardState
 from memtierd.prompt.stats_summary import summary
 from memtierd.prompt.stats_tables import TABLES
 from memtierd.statistics import MoveCounts, ScanCounts, Statistics
@@ -153,3 +154,53 @@ def test_latest_calls(prompt: Prompt, statistics: Statistics) -> None:
 @pytest.mark.parametrize("line", ["stats -t help", "stats -t events -f xml", "stats -lm 0", "stats -dump moves start"])
 def test_wrong_usage(prompt: Prompt, line: str) -> None:
     assert prompt.bad(line, status=2).startswith("stats: ")
+
+
+GUARDS = (
+    GuardState("maxpressure.memory", "system", True, 12.5, 10.0, EPOCH_NS, 3, EPOCH_NS, 7),
+    GuardState("maxpressure.io", "/sys/fs/cgroup/a\nb", False, None, 20.0),
+    GuardState("maxrefault.damping", "regions", False, pauses=2),
+)
+
+
+def test_guards_show_how_they_stand(prompt: Prompt, statistics: Statistics) -> None:
+    statistics.guards = GUARDS
+    assert prompt.good("stats -t guards") == (
+        "table: guards of demotion\n"
+        "guard                 state  now[%]  max[%] since[s ago]  times held[regions] scope\n"
+        "maxpressure.memory   paused    12.5    10.0          0.0      3             7 system\n"
+        "maxpressure.io         open       -    20.0            -      0             0 /sys/fs/cgroup/a\\nb\n"
+        "maxrefault.damping     open       -       -            -      2             0 regions\n"
+    )
+    first, second, _ = json.loads(prompt.good("stats -t guards -f json"))["guards"]
+    assert first == {
+        "guard": "maxpressure.memory",
+        "state": "paused",
+        "percent": 12.5,
+        "max_percent": 10.0,
+        "since_s_ago": 0.0,
+        "times": 3,
+        "held_regions": 7,
+        "scope": "system",
+    }
+    assert (second["percent"], second["state"]) == ("-", "open")
+    rows = list(csv.reader(io.StringIO(prompt.good("stats -t guards -f csv"))))
+    assert rows[2] == ["maxpressure.memory", "paused", "12.5", "10.0", "0.0", "3", "7", "system"]
+
+
+def test_the_summary_has_the_guards(statistics: Statistics) -> None:
+    assert summary(statistics) == []
+    statistics.guards = GUARDS
+    assert summary(statistics) == [
+        "guard maxpressure.memory (system):",
+        "    demotion: held back, 7 regions held",
+        "    now: 12.50 % of at most 10 %",
+        "    paused: 3 times",
+        "guard maxpressure.io (/sys/fs/cgroup/a\\nb):",
+        "    demotion: goes on, 0 regions held",
+        "    now: unknown of at most 20 %",
+        "    paused: 0 times",
+        "guard maxrefault.damping (regions):",
+        "    demotion: goes on, 0 regions held",
+        "    came back soon: 2 times",
+    ]

@@ -11,6 +11,10 @@ from memtierd.trackers.build import REGISTRY, build
 from memtierd.trackers.params import AutoParams
 from tests.unit.trackers.tracker_fakes import FakeKernel, fake_features
 
+UNITLESS = {
+    *("track_referenced", "trackers"),
+    *("connection", "kdamonds_list", "nr_kdamonds", "interface", "sysfs_regions_manager"),
+}
 ALL = ("idlepage", "softdirty", "referenced")
 
 
@@ -74,6 +78,6 @@ def test_every_parameter_is_described_and_has_a_default(cls: type[Any]) -> None:
         described = option_of(field)
         assert described.doc, field.name
         assert not described.required, field.name
-        plain = field.name.startswith("pagemap_bit_") or field.name in ("track_referenced", "trackers")
+        plain = field.name.startswith("pagemap_bit_") or field.name in UNITLESS
         assert described.unit or plain or "readahead" in field.name, field.name
     cls()
