@@ -41,6 +41,7 @@ class Options:
     prompt: bool = flag(SWITCH, "read commands from standard input", default=False)
     c: str | None = flag(TEXT, "run commands; newlines separate them", metavar="COMMANDS")
     f: str | None = flag(TEXT, "run the commands in a file", metavar="FILE")
+    e: bool = flag(SWITCH, "with -c and -f: end with the first command that fails, and with its status", default=False)
     echo: bool = flag(SWITCH, "print every command before it is run", default=False)
     l: str = flag(  # noqa: E741
         TEXT, "log to a file, stderr (the default) or - for standard output", metavar="FILE", default=""
@@ -202,7 +203,9 @@ def _run(options: Options) -> int:
         if config is not None:
             _start_configured(daemon, config)
         status = _run_commands(session, options)
-        if options.prompt:
+        if status and options.e:
+            LOG.info("a command failed: stopping")
+        elif options.prompt:
             status = session.loop(sys.stdin) or status
         elif config is not None:
             _serve(session)
@@ -251,11 +254,11 @@ def _start_policy(daemon: Any, policy: Part) -> None:
 
 
 def _run_commands(session: Any, options: Options) -> int:
-    status = OK
+    status: int = OK
     if options.c is not None:
-        status = session.run_text(options.c)
-    if options.f is not None:
-        status = session.run_file(options.f) or status
+        status = session.run_text(options.c, to_first_failure=options.e)
+    if options.f is not None and not (status and options.e):
+        status = session.run_file(options.f, to_first_failure=options.e) or status
     return status
 
 

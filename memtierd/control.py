@@ -20,9 +20,9 @@ from memtierd.model import F32, I64, CallReport, MachineFacts, MoveReport, Proce
 from memtierd.mover import Batch
 from memtierd.placement.batches import batches, spans
 from memtierd.placement.plan import Plan
-from memtierd.placement.text import describe_obstacle, describe_span, node_name
+from memtierd.placement.text import describe_obstacle, describe_plan, describe_span, node_name
 from memtierd.reconcile import Reconciler
-from memtierd.units import MIB, PAGE_BYTES, format_bytes, pages_per_second
+from memtierd.units import MIB, PAGE_BYTES, pages_per_second
 from memtierd.watchers.poller import Membership
 from memtierd.watchers.watched import Watched
 
@@ -187,8 +187,7 @@ class Control:
             if self._clock_ns() >= self._look_due_ns:
                 self._guarded(self._look_for_ends)
             if self._forecast_came:
-                self._forecast_came = False
-                self._guarded(self._tick)
+                self._guarded(self._tick_with_forecast)
             elif self._is_due():
                 self._guarded(self._tick_on_time)
 
@@ -212,6 +211,10 @@ class Control:
         before = self._watched.keys
         self._forget(self._watched.take_ended())
         self._announce(before)
+
+    def _tick_with_forecast(self) -> None:
+        self._forecast_came = False
+        self._tick()
 
     def _tick_on_time(self) -> None:
         self._due_ns = max(self._due_ns + self._interval_ns, self._clock_ns())
@@ -313,7 +316,7 @@ class Control:
         self._handed_over = bool(len(reach))
         if not len(reach):
             return
-        LOG.info("moving %s", summary(reach))
+        LOG.info("moving %s", describe_plan(reach))
         self._show(self._reconciler.unshown(reach), "move", logging.DEBUG)
         limit_pages = self._reconciler.policy.params.batch_mb * MIB // PAGE_BYTES
         pieces = [self._batch(reach, entries) for entries in batches(reach, limit_pages)]
@@ -391,16 +394,3 @@ def known_nodes(machine: MachineFacts, node_ids: Sequence[int]) -> tuple[Machine
         if facts.node not in node_ids
     ]
     return attrs.evolve(machine, nodes=known), unknown
-
-
-def summary(plan: Plan) -> str:
-    """Return a plan in one line: how much moves to where, and how much stays."""
-    moves = plan.moves
-    parts = []
-    for target in np.unique(moves.target).tolist():
-        pages = int(moves.move_pages[moves.target == target].sum())
-        parts.append(f"{format_bytes(pages * PAGE_BYTES)} to {node_name(target)}")
-    blocked = plan.blocked
-    if len(blocked):
-        parts.append(f"{format_bytes(int(blocked.move_pages.sum()) * PAGE_BYTES)} blocked")
-    return ", ".join(parts) or "nothing to move"

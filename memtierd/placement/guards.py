@@ -37,7 +37,7 @@ class GuardState:
     above_ns: int = 0
     """When the limit was last exceeded."""
     held_regions: int = 0
-    """Regions that this guard, whatever its scope, kept from being demoted in the latest plan."""
+    """Regions that guards of its kind, whatever their scope, kept from being demoted in the latest plan."""
 
     def judged(self, percent: float | None, max_percent: float, resume_ns: int, now_ns: int) -> "GuardState":
         """Return the state after a measurement: paused above the limit, and until it was kept for `resume_ns`."""
@@ -133,7 +133,7 @@ class Guards:
             self._count_damped(table, now_ns, now_ms)
         held = np.bincount(plan.obstacle, minlength=len(Obstacle)).tolist()
         self._states = {
-            key: attrs.evolve(state, held_regions=held[_OBSTACLE_OF[state.guard]])
+            key: attrs.evolve(state, held_regions=held[_OBSTACLE_OF[state.guard]] if state.is_paused else 0)
             for key, state in self._states.items()
         }
 

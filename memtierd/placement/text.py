@@ -1,8 +1,10 @@
 """Plans in words: one line for each run of regions that moves, or can't move, alike."""
 
+import numpy as np
+
 from memtierd.model import SWAP_NODE
 from memtierd.placement.batches import Span
-from memtierd.placement.plan import Obstacle
+from memtierd.placement.plan import Obstacle, Plan
 from memtierd.policies.common import Policy
 from memtierd.units import PAGE_BYTES, format_bytes
 
@@ -46,3 +48,15 @@ def describe_span(span: Span, pid: int, name: str, policy: Policy) -> str:
         f" {policy.explain(span.activity, span.value)}"
     )
     return f"{line}; stays: {describe_obstacle(span.obstacle)}" if span.obstacle else line
+
+
+def describe_plan(plan: Plan) -> str:
+    """Return a plan in one line: how much moves to where, and how much stays."""
+    moves, blocked = plan.moves, plan.blocked
+    parts = []
+    for target in np.unique(moves.target).tolist():
+        pages = int(moves.move_pages[moves.target == target].sum())
+        parts.append(f"{format_bytes(pages * PAGE_BYTES)} to {node_name(target)}")
+    if len(blocked):
+        parts.append(f"{format_bytes(int(blocked.move_pages.sum()) * PAGE_BYTES)} blocked")
+    return ", ".join(parts) or "nothing to move"

@@ -101,11 +101,11 @@ class Session:
             self._report(f"internal error: {type(error).__name__}: {error}")
             return BUG
 
-    def run_text(self, text: str) -> int:
+    def run_text(self, text: str, *, to_first_failure: bool = False) -> int:
         """Run the lines of a text, up to the first `q`; return the status of the last command that failed."""
-        return self._run_lines(text.split("\n"), echo=self._echo)
+        return self._run_lines(text.split("\n"), echo=self._echo, to_first_failure=to_first_failure)
 
-    def run_file(self, path: str) -> int:
+    def run_file(self, path: str, *, to_first_failure: bool = False) -> int:
         """Run the lines of a file like `run_text`; a file that can't be read is a failure."""
         try:
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
@@ -116,7 +116,7 @@ class Session:
                 said = f"{os.strerror(error.errno or 0).lower()} ({errno_name(error.errno or 0)})"
             self._report(f"read commands from {path!r}: {said}; give a readable file")
             return FAILED
-        return self.run_text(text)
+        return self.run_text(text, to_first_failure=to_first_failure)
 
     def loop(self, stdin: TextIO) -> int:
         """Run lines from `stdin` to its end or to `q`; always returns 0.
@@ -138,7 +138,9 @@ class Session:
             self._run_lines(stdin, echo=self._echo)
         return OK
 
-    def _run_lines(self, lines: Iterable[str], *, echo: bool, typed: bool = False) -> int:
+    def _run_lines(
+        self, lines: Iterable[str], *, echo: bool, typed: bool = False, to_first_failure: bool = False
+    ) -> int:
         """Run lines until one of them quits; that ends only these lines."""
         self._memory.quit_requested = False
         status = OK
@@ -150,7 +152,7 @@ class Session:
             status = self.run_line(text) or status
             if self._interrupted and not typed:
                 raise KeyboardInterrupt
-            if self._memory.quit_requested or self._output_gone:
+            if self._memory.quit_requested or self._output_gone or (status and to_first_failure):
                 break
         self._memory.quit_requested = False
         self._name = "memtierd"

@@ -64,7 +64,7 @@ def test_help_names_every_flag(flag: str) -> None:
     done = run(flag)
     assert (done.returncode, done.stderr) == (0, "")
     flags = set(re.findall(r"^  -([a-z-]+)", done.stdout, re.MULTILINE))
-    assert flags == {"config", "dry-run", "check", "prompt", "c", "f", "echo", "l", "debug", "schema", "version"}
+    assert flags == {"config", "dry-run", "check", "prompt", "c", "f", "e", "echo", "l", "debug", "schema", "version"}
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,7 @@ def test_help_names_every_flag(flag: str) -> None:
         (("-f", "/does/not/exist"), 1),
         (("-prompt", "-l", "/does/not/exist/log"), 1),
         (("-c", "nop"), 0),
+        (("-c", "bogus\nnop"), 2),
         (("--c=nop",), 0),
     ],
 )
@@ -256,3 +257,17 @@ def test_without_permission_it_says_so(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "root" in done.stderr
+
+
+def test_with_e_the_first_failure_is_the_end(tmp_path: Path) -> None:
+    file = tmp_path / "commands"
+    file.write_text("time -now\n")
+    commands = "tracker -ls\npages\ntime -now\n"
+    done = run("-e", "-c", commands, "-f", str(file))
+    assert done.returncode == 1
+    assert "idlepage" in done.stdout
+    assert not re.search(r"^\d+\.\d{6}$", done.stdout, re.MULTILINE)
+    assert "pages: no pages are selected" in done.stderr
+    without = run("-c", commands, "-f", str(file))
+    assert without.returncode == 1
+    assert len(re.findall(r"^\d+\.\d{6}$", without.stdout, re.MULTILINE)) == 2

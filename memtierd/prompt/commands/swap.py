@@ -29,11 +29,12 @@ from memtierd.prompt.page_walk import (
     swap_use,
     tracked_ranges,
 )
+from memtierd.regions.carving import HUGE_PAGE_BYTES
 from memtierd.units import MIB, PAGE_BYTES, format_bytes
 
 _CALL_RANGES = 1024
 _CALL_BYTES = 1 << 28
-"""One process_madvise takes at most 1024 ranges and 2 GiB - 1 page (mm/madvise.c); this keeps huge pages whole."""
+"""One process_madvise takes at most 1024 ranges and 2 GiB - 1 page (mm/madvise.c)."""
 
 
 @attrs.frozen(kw_only=True)
@@ -194,20 +195,21 @@ def _why_none(context: Context) -> str:
 
 
 def calls(ranges: Ranges) -> Iterator[Ranges]:
-    """Yield the ranges for one process_madvise call each."""
+    """Yield the ranges for one process_madvise call each; none is cut inside a huge page."""
     starts: list[int] = []
     ends: list[int] = []
     room_bytes = _CALL_BYTES
     for start, end in zip(ranges.start.tolist(), ranges.end.tolist(), strict=True):
         at = start
         while at < end:
-            if len(starts) == _CALL_RANGES or not room_bytes:
+            cut = end if end - at <= room_bytes else (at + room_bytes) // HUGE_PAGE_BYTES * HUGE_PAGE_BYTES
+            if len(starts) == _CALL_RANGES or cut <= at:
                 yield Ranges(np.array(starts, np.uint64), np.array(ends, np.uint64))
                 starts, ends, room_bytes = [], [], _CALL_BYTES
-            length = min(end - at, room_bytes)
+                continue
             starts.append(at)
-            at, room_bytes = at + length, room_bytes - length
-            ends.append(at)
+            ends.append(cut)
+            at, room_bytes = cut, room_bytes - (cut - at)
     if starts:
         yield Ranges(np.array(starts, np.uint64), np.array(ends, np.uint64))
 

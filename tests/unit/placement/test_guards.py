@@ -88,6 +88,14 @@ def test_demotion_goes_on_when_pressure_was_low_for_long_enough() -> None:
     assert watch.state("maxpressure.io").pauses == 0
 
 
+def test_only_what_holds_tells_how_much_it_holds() -> None:
+    watch = Watch()
+    watch.see(1000, pressure_of(50))
+    blocked = attrs.evolve(demotions_of(0, 1, 2), obstacle=np.array([PRESSURE, PRESSURE, Obstacle.NO_ROOM], np.uint8))
+    watch.guards.learn(None, blocked, TABLE, 1000 * MS, 1000)
+    assert [watch.state(f"maxpressure.{kind}").held_regions for kind in ("memory", "io")] == [2, 0]
+
+
 def test_what_can_be_told_no_longer_holds_nothing() -> None:
     watch = Watch()
     assert watch.see(1000, pressure_of(50, a=50))[0] == PRESSURE

@@ -79,6 +79,10 @@ def test_calls_stay_within_the_limits_of_the_kernel_and_cover_everything() -> No
         covered += pairs_of(part)
     assert sum(b - a for a, b in covered) == 2500 * PAGE + 3 * GIB + PAGE
     assert covered == sorted(covered)
+    # Within a range a call ends only where a huge page may begin.
+    ends = [b for _, b in covered if b > GIB]
+    assert len(ends) > 1
+    assert [b % (2 << 20) for b in ends[:-1]] == [0] * len(ends[:-1])
 
 
 @pytest.mark.parametrize(

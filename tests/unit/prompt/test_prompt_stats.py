@@ -151,7 +151,7 @@ def test_latest_calls(prompt: Prompt, statistics: Statistics) -> None:
     )
 
 
-@pytest.mark.parametrize("line", ["stats -t help", "stats -t events -f xml", "stats -lm 0", "stats -dump moves start"])
+@pytest.mark.parametrize("line", ["stats -t help", "stats -t events -f xml", "stats -lm 0", "stats -dump calls start"])
 def test_wrong_usage(prompt: Prompt, line: str) -> None:
     assert prompt.bad(line, status=2).startswith("stats: ")
 

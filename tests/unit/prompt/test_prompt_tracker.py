@@ -69,7 +69,7 @@ def test_an_unknown_tracker(prompt: Prompt, daemon: FakeDaemon) -> None:
     assert daemon.tracker_name is None
 
 
-@pytest.mark.parametrize("flags", ["-start abc", "-start", "-dump raw new"])
+@pytest.mark.parametrize("flags", ["-start abc", "-start", "-dump cooked new"])
 def test_wrong_usage(prompt: Prompt, flags: str) -> None:
     prompt.bad(f"tracker {flags}", status=2)
 

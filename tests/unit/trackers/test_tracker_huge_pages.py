@@ -136,11 +136,9 @@ def test_what_was_swapped_out_since_is_not_huge_any_more(kernel: FakeKernel, pro
     assert cut_of(scan_one(tracker))[2:4] == [(512, 512, 0), (1024, 512, 512)]
 
 
-def test_memory_that_begins_in_a_huge_page_is_one_region_up_to_its_end(
-    kernel: FakeKernel, process: FakeProcess
-) -> None:
-    process.mappings = [mapping(600, 1100)]
-    assert cut_of(scan_one(softdirty(kernel))) == [(600, 424, 424), (1024, 76, 76)]
+def test_a_huge_page_of_which_only_a_part_is_tracked_is_left_out(kernel: FakeKernel, process: FakeProcess) -> None:
+    process.mappings = [mapping(600, 1600)]
+    assert cut_of(scan_one(softdirty(kernel))) == [(1024, 512, 512), (1536, 64, 0)]
 
 
 def test_a_process_that_is_forgotten_leaves_nothing(kernel: FakeKernel, process: FakeProcess) -> None:
