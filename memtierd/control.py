@@ -92,7 +92,7 @@ class Control:
         dry_run: bool,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self.conditions = Conditions()
+        self.conditions = Conditions(clock_ns)
         self.dry_run = dry_run
         self.on_targets: Callable[[tuple[ProcessKey, ...]], None] = lambda _keys: None
         """Called in the control thread with the processes to track, when they change."""

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import attrs
 
 from memtierd import forecasters, policies, trackers, watchers
+from memtierd.conditions import Held
 from memtierd.control import Control
 from memtierd.errors import MemtierdError
 from memtierd.forecasters import ForecastThread
@@ -109,6 +110,10 @@ class Daemon:
     def tick_now(self) -> Plan:
         """Decide at once and return the plan."""
         return self.control.tick_now()
+
+    def conditions(self) -> tuple[Held, ...]:
+        """Return what keeps the daemon from doing all it should, now."""
+        return self.control.call(lambda _: self.control.conditions.all)
 
     def _post_report(self, report: MoveReport | CallReport) -> None:
         self.control.post(report)

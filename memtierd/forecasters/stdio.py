@@ -17,6 +17,8 @@ from memtierd.linux.child import kill_group, why_not_started
 from memtierd.text import bounded
 
 _MOST_SHOWN = 60
+_CLOSE_S = 0.2
+"""How long to wait for the end of a question whose program was killed."""
 _MORE_BYTES = 1 << 20
 _BYTES_A_REGION = 512
 """An answer may be this long: so much for each region that was asked for, and a little."""
@@ -29,7 +31,9 @@ class StdioForecaster:
         self._params = params
         self._clock_ns = clock_ns
         self._name = f"forecaster stdio '{bounded(' '.join(params.command), _MOST_SHOWN)}'"
+        self._asking = threading.Lock()
         self._lock = threading.Lock()
+        """Of what `close` looks at while the program is being asked."""
         self._closed = False
         self._process: subprocess.Popen[bytes] | None = None
         self._failures = 0
@@ -39,6 +43,20 @@ class StdioForecaster:
 
     def forecast(self, heats: Heats) -> Answer:
         """Ask the program; no opinion while it is off, or waits for its next start."""
+        with self._asking:
+            return self._ask(heats)
+
+    def close(self) -> None:
+        """Kill the program; it isn't started again."""
+        with self._lock:
+            self._closed = True
+            if self._process is not None:
+                kill_group(self._process)
+        if self._asking.acquire(timeout=_CLOSE_S):
+            self._end()
+            self._asking.release()
+
+    def _ask(self, heats: Heats) -> Answer:
         if self._is_off or self._clock_ns() < self._not_before_ns:
             return Answer(None, (self._problem,))
         regions = sum(len(of_process.start) for of_process in heats.values())
@@ -51,13 +69,6 @@ class StdioForecaster:
             return self._fail(str(error))
         self._failures, self._problem = 0, ""
         return Answer(forecast)
-
-    def close(self) -> None:
-        """Kill the program; it isn't started again."""
-        with self._lock:
-            self._closed = True
-            if self._process is not None:
-                kill_group(self._process)
 
     @property
     def _is_off(self) -> bool:

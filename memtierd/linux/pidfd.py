@@ -1,12 +1,16 @@
 """Process file descriptors: a handle on one process that no later process can take over."""
 
 import os
+import resource
 import select
 from collections.abc import Iterable
 
 from memtierd.linux.proc import check_identity
 from memtierd.linux.roots import ROOTS, Roots, translated
 from memtierd.model import ProcessKey
+
+_OTHER_FILES = 128
+"""For logs, pipes, sockets, and the files in /proc and /sys that are read."""
 
 
 def open_pidfd(key: ProcessKey, roots: Roots = ROOTS) -> int:
@@ -28,6 +32,11 @@ def open_pidfd(key: ProcessKey, roots: Roots = ROOTS) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def most_pidfds() -> int:
+    """Return how many pidfds may be open so that files for everything else can still be opened (man getrlimit)."""
+    return max(0, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHER_FILES)
 
 
 def ended(descriptors: Iterable[int]) -> frozenset[int]:

@@ -5,6 +5,8 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 
+from memtierd.conditions import Held
+from memtierd.linux.probe import Features
 from memtierd.linux.roots import Roots
 from memtierd.model import U32, U64, MachineFacts, ProcessKey
 from memtierd.mover import Mover
@@ -43,6 +45,13 @@ class DaemonPort(Protocol):
     @property
     def routines(self) -> Routines:
         """Return the routines that were created."""
+
+    @property
+    def features(self) -> Features:
+        """Return what was found to work when memtierd started."""
+
+    def conditions(self) -> tuple[Held, ...]:
+        """Return what keeps the daemon from doing all it should, now."""
 
     def machine(self) -> MachineFacts:
         """Return nodes and swap as they are now."""

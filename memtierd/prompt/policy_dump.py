@@ -22,6 +22,7 @@ policy -dump accessed [TIME,TIME[,TIME...] [PID[,PID...]]]
 policy -dump heatmap      every region with its heat and class (heat policy)
 policy -dump heatgram [CLASSES]
                           memory in each heat class (heat policy)
+policy -dump forecast     the forecaster and its parameters (heat policy)
 """
 
 ACCESSED = (

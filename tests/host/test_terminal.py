@@ -165,3 +165,20 @@ def test_the_tab_key_completes_commands_flags_and_values(terminal: Callable[...,
     one.until(PROMPT)
     one.type(b"q\n")
     assert one.status() == 0
+
+
+def test_the_live_view_is_left_with_q_and_with_ctrl_c(terminal: Callable[..., Terminal]) -> None:
+    one = terminal()
+    for key in (b"q", b"\x03"):
+        one.type(b"top -interval 100ms\n")
+        one.until(b"\x1b[?1049h")
+        one.until(b"no policy running")
+        one.until(b"planned")
+        one.type(key)
+        one.until(b"\x1b[?1049l")
+        one.until(PROMPT)
+    one.type(b"time -now\n")  # the terminal shows what is typed again
+    one.until(b"time -now")
+    one.until(PROMPT)
+    one.type(b"q\n")
+    assert one.status() == 0

@@ -1,6 +1,7 @@
 """All commands of the prompt, one module a command."""
 
 from memtierd.prompt.commands.arange import COMMAND as ARANGE
+from memtierd.prompt.commands.health import COMMAND as HEALTH
 from memtierd.prompt.commands.help import COMMAND as HELP
 from memtierd.prompt.commands.log import COMMAND as LOG
 from memtierd.prompt.commands.mover import COMMAND as MOVER
@@ -15,11 +16,13 @@ from memtierd.prompt.commands.routines import COMMAND as ROUTINES
 from memtierd.prompt.commands.stats import COMMAND as STATS
 from memtierd.prompt.commands.swap import COMMAND as SWAP
 from memtierd.prompt.commands.time import COMMAND as TIME
+from memtierd.prompt.commands.top import COMMAND as TOP
 from memtierd.prompt.commands.tracker import COMMAND as TRACKER
 from memtierd.prompt.grammar import Command
 
 COMMANDS: dict[str, Command] = {
     "arange": ARANGE,
+    "health": HEALTH,
     "help": HELP,
     "log": LOG,
     "mover": MOVER,
@@ -34,6 +37,7 @@ COMMANDS: dict[str, Command] = {
     "stats": STATS,
     "swap": SWAP,
     "time": TIME,
+    "top": TOP,
     "tracker": TRACKER,
 }
 

@@ -28,7 +28,9 @@ class Options:
     config_dump: bool = flag(SWITCH, "print the configuration as JSON", default=False)
     stop: bool = flag(SWITCH, "stop it", default=False)
     dump: tuple[str, ...] | None = flag(
-        REST, "print what it knows: accessed, heatmap or heatgram; alone: explain these", metavar="[WHAT [ARGS...]]"
+        REST,
+        "print what it knows: accessed, heatmap, heatgram or forecast; alone: explain these",
+        metavar="[WHAT [ARGS...]]",
     )
 
 
@@ -87,11 +89,16 @@ def _dump(context: Context, words: Sequence[str]) -> None:
             raise UsageError(f"-dump heatmap: unexpected argument {arguments[0]!r}")
         heatmap = dump.heatmap_of(_params(context), what)
         context.lines(dump.heatmap_lines(context.daemon.call(dump.process_columns), heatmap))
+    elif what == "forecast":
+        forecaster = getattr(_params(context), "forecaster", None)
+        context.line("no forecaster" if forecaster is None else as_json(forecaster))
     elif what == "heatgram":
         heatmap = dump.heatmap_of(_params(context), what, dump.parse_classes(arguments))
         write_tables(context.out, dump.heatgram(context.daemon.call(dump.process_columns), heatmap), "txt")
     else:
-        raise UsageError(f"unknown -dump {what!r}, expected accessed, heatmap or heatgram; policy -dump explains them")
+        raise UsageError(
+            f"unknown -dump {what!r}, expected accessed, heatmap, heatgram or forecast; policy -dump explains them"
+        )
 
 
 def _dump_accessed(context: Context, words: Sequence[str]) -> None:

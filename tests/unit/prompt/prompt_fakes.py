@@ -8,7 +8,9 @@ import attrs
 import numpy as np
 
 from memtierd import policies, watchers
+from memtierd.conditions import Held
 from memtierd.errors import MemtierdError
+from memtierd.linux.probe import Feature, Features
 from memtierd.linux.roots import Roots
 from memtierd.model import CallReport, MachineFacts, MoveReport, NodeFacts, ProcessFacts, ProcessKey, ProcessScan, Scan
 from memtierd.mover import Mover, MoverParams
@@ -18,15 +20,26 @@ from memtierd.policies import PolicyParams
 from memtierd.policies.age import AgeParams
 from memtierd.prompt.session import Session
 from memtierd.reconcile import Reconciler
+from memtierd.routines import Ports, Routines
 from memtierd.watchers.poller import Membership
 from memtierd.watchers.selected import SelectedWatcher
-from memtierd.routines import Ports, Routines
 
 T = TypeVar("T")
 S = 1_000_000_000
 EPOCH_NS = 1000 * S
 
 KEY = ProcessKey(42, 7)
+FEATURES = (
+    "idlepage",
+    "softdirty",
+    "referenced",
+    "pagemap_pfn",
+    "damon_sysfs",
+    "damon_debugfs",
+    "damon_tracefs",
+    "damon_bpftrace",
+    "damon_perf",
+)
 BASE = 0x7F0000000000
 REGION_PAGES = 512
 REGION_BYTES = REGION_PAGES * 4096
@@ -79,6 +92,8 @@ class FakeDaemon:
         self.pidwatcher = SelectedWatcher(
             self._build_watcher, self._track, self.asked_to_log.append, self.failures.append
         )
+        self.features = Features(tuple(Feature(name, True, f"{name} works") for name in FEATURES), "never", ())
+        self.held: list[Held] = []
         self.tracker_name: str | None = None
         self.tracker_params: Any = None
         self.tracker_running = False
@@ -89,6 +104,9 @@ class FakeDaemon:
         self.routines = Routines(Ports(lambda _event, _times: None, lambda _source, _texts: None, int, lambda: None))
         self.asked: list[Any] = []
         """What was asked for, in order."""
+
+    def conditions(self) -> tuple[Held, ...]:
+        return tuple(self.held)
 
     def machine(self) -> MachineFacts:
         nodes = tuple(NodeFacts(node, 1 << 20, 1 << 19, True, {0: 10, 1: 20}) for node in (0, 1))

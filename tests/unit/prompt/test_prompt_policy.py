@@ -117,7 +117,7 @@ def test_limits_from_the_configuration_ascend(prompt: Prompt, daemon: FakeDaemon
         ("accessed 0,0 abc", 1, "-dump accessed: invalid pid 'abc'"),
         ("accessed 0,0 42,999", 1, "-dump accessed: not tracked: pid 999"),
         ("heatmap", 1, "-dump heatmap: the policy keeps no heat"),
-        ("bogus", 2, "unknown -dump 'bogus', expected accessed, heatmap or heatgram"),
+        ("bogus", 2, "unknown -dump 'bogus', expected accessed, heatmap, heatgram or forecast"),
     ],
 )
 def test_wrong_dumps(prompt: Prompt, daemon: FakeDaemon, words: str, status: int, said: str) -> None:
@@ -155,3 +155,10 @@ def test_heat(prompt: Prompt, daemon: FakeDaemon) -> None:
     assert len(prompt.good("policy -dump heatgram").splitlines()) == 10
     assert prompt.bad("policy -dump heatgram 0").endswith("expected a number of classes from 1 to 240")
     assert prompt.bad("policy -dump accessed").startswith("policy: -dump accessed: only the age policy has durations")
+
+
+def test_the_forecaster_of_the_heat_policy(prompt: Prompt, daemon: FakeDaemon) -> None:
+    prompt.good("policy -create heat -config {Pids: [42]}")
+    assert prompt.good("policy -dump forecast") == "no forecaster\n"
+    prompt.good("policy -config {Pids: [42], Forecaster: {Name: trace, Config: {File: /x}}}")
+    assert prompt.good("policy -dump forecast") == '{"Name":"trace","Config":{"File":"/x","HideHeatZero":false}}\n'

@@ -7,7 +7,6 @@ import pytest
 from memtierd.statistics import MAX_RECORDED_REGIONS
 from tests.unit.prompt.prompt_fakes import FakeDaemon, Prompt, process_scan, scan
 
-
 SCAN = process_scan([3, 0, 512], 1.0)
 
 

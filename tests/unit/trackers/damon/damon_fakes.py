@@ -86,14 +86,14 @@ class FakeDamonFiles(DamonFiles):
 
     def run(self, kdamond: int, thread: int) -> None:
         """Let a kdamond run."""
-        self.values |= {f"{kdamond}/state": "on", f"{kdamond}/pid": str(thread)}
+        self.values.update({f"{kdamond}/state": "on", f"{kdamond}/pid": str(thread)})
         if self.trees is not None:
             self.trees.add(thread, name=f"kdamond.{kdamond}", start_ticks=thread * 10, kernel_thread=True, exe=None)
 
     def end(self, kdamond: int) -> None:
         """Let a kdamond end."""
         thread = int(self.values[f"{kdamond}/pid"])
-        self.values |= {f"{kdamond}/state": "off", f"{kdamond}/pid": "-1"}
+        self.values.update({f"{kdamond}/state": "off", f"{kdamond}/pid": "-1"})
         if self.trees is not None and thread > 0:
             self.trees.remove(thread)
 
@@ -104,12 +104,12 @@ class FakeDamonFiles(DamonFiles):
         for path in [path for path in self.values if path[len(prefix) :].split("/")[0].isdecimal()]:
             if path.startswith(prefix):
                 del self.values[path]
-        self.values |= {
-            f"{prefix}{number}/{path}": text
+        self.values.update(
+            (f"{prefix}{number}/{path}", text)
             for number in range(count)
             for path, text in CHILDREN[last].items()
             if not self.lacks & set(path.split("/"))
-        }
+        )
 
     def _command(self, kdamond: str, command: str) -> None:
         running = self.values[f"{kdamond}/state"] == "on"

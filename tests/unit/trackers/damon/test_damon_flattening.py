@@ -1,6 +1,7 @@
 """Many aggregations to one set of regions, checked against a slow twin that looks at every page."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -145,7 +146,7 @@ def reports(draw: st.DrawFn) -> list[list[tuple[int, int, int]]]:
     found = []
     for _ in range(draw(st.integers(1, 6))):
         bounds = sorted(draw(st.sets(st.integers(0, 63), min_size=2, max_size=10)))
-        regions = list(zip(bounds, bounds[1:], strict=False))
+        regions = list(pairwise(bounds))
         kept = [region for region in regions if draw(st.booleans())] or regions[:1]
         found.append([(first, end, draw(st.integers(0, TWENTY))) for first, end in kept])
     return found
