@@ -6,8 +6,8 @@ import attrs
 import numpy as np
 
 from memtierd.model import F32, SWAP_NODE, U8, Auto, MachineFacts, NodeChoice
-from memtierd.parameters import FieldProblem, Part, option
-from memtierd.policies.common import History, PolicyParams, fast_nodes, places_of_states, slow_nodes
+from memtierd.parameters import FieldProblem, option
+from memtierd.policies.common import History, PolicyParams, fast_nodes, only_samples, places_of_states, slow_nodes
 from memtierd.regions.columns import NEVER_MS
 from memtierd.regions.history import HeatDecay, active_ms, idle_ms
 from memtierd.regions.lifecycle import NOTHING, age_activity
@@ -35,15 +35,9 @@ class AgeParams(PolicyParams):
 
     def problems(self) -> Iterator[FieldProblem]:
         """Return a tracker that can't tell how long memory was idle."""
-        if self.tracker is not None and _only_samples(self.tracker):
+        if self.tracker is not None and only_samples(self.tracker):
             problem = "damon looks at a few pages of each region, which proves of no memory how long it was idle"
             yield FieldProblem("tracker", "idlepage, softdirty or another tracker with age, or policy heat", problem)
-
-
-def _only_samples(tracker: Part) -> bool:
-    """Tell whether a tracker, or every one of a multi tracker, looks at samples of the memory only."""
-    parts: tuple[Part, ...] = getattr(tracker.params, "trackers", ())
-    return tracker.name == "damon" or (bool(parts) and all(map(_only_samples, parts)))
 
 
 class AgePolicy:

@@ -223,6 +223,12 @@ def places_of_states(machine: CompiledMachine, nodes_of: dict[str, tuple[int, ..
     return tuple(places), codes
 
 
+def only_samples(tracker: Part) -> bool:
+    """Tell whether a tracker, or every one of a multi tracker, looks at samples of the memory only."""
+    parts: tuple[Part, ...] = getattr(tracker.params, "trackers", ())
+    return tracker.name == "damon" or (bool(parts) and all(map(only_samples, parts)))
+
+
 def fast_nodes(choice: NodeChoice, machine: MachineFacts) -> tuple[int, ...]:
     """Return the chosen nodes; for `auto` those of the fastest tier."""
     if choice is not Auto.AUTO:

@@ -1,16 +1,20 @@
 """The demote-idle policy: memory that was not used from one scan to the next goes to slow nodes."""
 
-import os
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import attrs
 import numpy as np
 
 from memtierd.model import F32, U8, Auto, MachineFacts, NodeChoice
-from memtierd.parameters import option
-from memtierd.policies.common import History, PolicyParams, places_of_states, slow_nodes
+from memtierd.parameters import FieldProblem, option
+from memtierd.policies.common import History, PolicyParams, only_samples, places_of_states, slow_nodes
 from memtierd.regions.history import HeatDecay, idle_ms
 from memtierd.regions.lifecycle import NOTHING, age_activity
+
+
+_DAY_MS = 86_400_000
+"""Trackers scan once a day at least."""
 
 
 def _check_nodes(nodes: NodeChoice) -> str | None:
@@ -18,7 +22,7 @@ def _check_nodes(nodes: NodeChoice) -> str | None:
 
 
 def _check_directory(directory: str | None) -> str | None:
-    if directory is None or os.path.isabs(directory):
+    if directory is None or directory.startswith("/"):
         return None
     return "an absolute directory, such as /run/pages-of-interest"
 
@@ -49,7 +53,13 @@ class DemoteIdleParams(PolicyParams):
     @property
     def tracker_defaults(self) -> dict[str, Any]:
         """Return that every interval is judged, in the memory that is there and of interest then."""
-        return {"scan_interval_ms": self.interval_ms, "regions_update_ms": 0}
+        return {"scan_interval_ms": min(self.interval_ms, _DAY_MS), "regions_update_ms": 0}
+
+    def problems(self) -> Iterator[FieldProblem]:
+        """Return a tracker that can't tell what was not used."""
+        if self.tracker is not None and only_samples(self.tracker):
+            problem = "damon looks at a few pages of each region, which proves of no memory that it was idle"
+            yield FieldProblem("tracker", "idlepage, or another tracker, or policy heat", problem)
 
 
 class DemoteIdlePolicy:

@@ -8,7 +8,14 @@ from memtierd.parameters import Part
 from memtierd.watchers.base import Watcher
 from memtierd.watchers.cgroups import CgroupsWatcher
 from memtierd.watchers.filters import FilterWatcher
-from memtierd.watchers.params import CgroupsParams, FilterParams, FilterRule, PidlistParams, ProcParams, StubParams
+from memtierd.watchers.params import (
+    CgroupsParams,
+    FilterParams,
+    FilterRule,
+    PidlistParams,
+    ProcParams,
+    StubWatcherParams,
+)
 from memtierd.watchers.pidlist import PidlistWatcher
 from memtierd.watchers.procs import ProcWatcher
 from memtierd.watchers.stub import StubWatcher
@@ -20,7 +27,7 @@ __all__ = [
     "FilterRule",
     "PidlistParams",
     "ProcParams",
-    "StubParams",
+    "StubWatcherParams",
     "Watcher",
     "build",
 ]
@@ -30,7 +37,7 @@ REGISTRY: dict[str, type[Any]] = {
     "filter": FilterParams,
     "pidlist": PidlistParams,
     "proc": ProcParams,
-    "stub": StubParams,
+    "stub": StubWatcherParams,
 }
 """The parameters of each watcher by its name in the configuration."""
 

@@ -67,7 +67,7 @@ class ProcParams:
 
 
 @attrs.frozen(kw_only=True)
-class StubParams:
+class StubWatcherParams:
     """No processes."""
 
     interval_ms: int = _interval_ms()

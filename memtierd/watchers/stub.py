@@ -4,14 +4,14 @@ import attrs
 
 from memtierd.linux.roots import Roots
 from memtierd.model import ProcessKey
-from memtierd.watchers.params import StubParams
+from memtierd.watchers.params import StubWatcherParams
 
 
 @attrs.define(eq=False)
 class StubWatcher:
     """Finds nothing, for configurations that need a watcher and nobody to watch."""
 
-    params: StubParams
+    params: StubWatcherParams
     roots: Roots
     own_pid: int
 

@@ -1,7 +1,11 @@
 """Decisions of the control loop by forecasts: waiting without standing still, and the heat that was observed."""
 
 import subprocess
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ import pytest
 from memtierd.control import Control
 from memtierd.forecasters import Answer, Forecast, Heats, ProcessHeats
 from memtierd.forecasters.desk import LATE
+from memtierd.linux.probe import probe
 from memtierd.linux.proc import process_key
 from memtierd.linux.roots import ROOTS
 from memtierd.model import ProcessFacts, ProcessKey, ProcessScan, Scan
@@ -18,6 +23,8 @@ from memtierd.reconcile import Reconciler
 from tests.host.test_control import NotingMover
 from tests.unit.regions.region_samples import MS, NODES, machine_of
 
+FEATURES = probe()
+DEADLINE_S = 30.0
 REGION_PAGES = 16
 INTERVAL_MS = 1000
 
@@ -158,3 +165,55 @@ def test_a_forecaster_that_was_stopped_has_no_say(stage: Stage) -> None:
     assert stage.events()["forecast.dropped"] == 1
     stage.pass_interval()
     assert (stage.events()["policy.heat.tick"], stage.moved()) == (1, 0)
+
+
+CONFIG = """
+policy:
+  name: heat
+  config:
+    intervalms: 100
+    pids: [{pid}]
+    tracker: {{name: auto, config: {{scanintervalms: 100}}}}
+    forecaster:
+      name: chain
+      config:
+        forecasters:
+        - {{name: trace, config: {{file: {directory}/trace}}}}
+        - {{name: stdio, config: {{command: [sh, -c, "echo $$ > {directory}/pid; exec cat"]}}}}
+        - {{name: stdio, config: {{command: ["false"], retryms: 1000000}}}}
+"""
+
+
+@pytest.mark.root
+@pytest.mark.skipif(not FEATURES.works("pagemap_pfn"), reason=FEATURES.get("pagemap_pfn").detail)
+def test_the_whole_program_with_a_chain(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "1000"]) as child:
+        config = tmp_path / "memtierd.yaml"
+        config.write_text(CONFIG.format(pid=child.pid, directory=tmp_path))
+        command = [sys.executable, "-m", "memtierd", "-dry-run", "-prompt", "-config", str(config)]
+        with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as process:
+            assert process.stdin is not None
+            until("two traces", lambda: (tmp_path / "trace").exists() and _tables(tmp_path / "trace") >= 2)
+            out, err = process.communicate("policy -dump forecast\nstats -t events -f csv\n", timeout=DEADLINE_S)
+            assert process.returncode == 0
+        child.kill()
+    assert '{"Name":"chain"' in out
+    rows = [line.split(",") for line in out.splitlines() if line[:1].isdigit()]
+    counts = {row[3]: int(row[0]) for row in rows}
+    assert counts["forecast.used"] >= 1
+    assert counts["forecast.failed"] == 1
+    assert err.count("forecaster stdio 'false': exit status 1") == 1
+    assert f"{child.pid} " in (tmp_path / "trace").read_text()
+    pid = int((tmp_path / "pid").read_text())
+    until("cat has ended", lambda: not Path(f"/proc/{pid}").exists())
+
+
+def _tables(trace: Path) -> int:
+    return trace.read_text().count("table: heat forecast")
+
+
+def until(what: str, condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline_s, what
+        time.sleep(0.01)

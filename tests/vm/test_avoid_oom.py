@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.vm.scenes import MIB, PAGE, cgroup, drop_page_cache, meme, memtierd, until
+from tests.vm.scenes import MIB, PAGE, cgroup, meme, memtierd, until
 
 FULL, OTHER = 3, 2
 
@@ -55,7 +55,6 @@ def oom_score_adj(value: int) -> Iterator[None]:
 
 def test_a_node_that_runs_short_is_freed_of_the_memory_that_would_be_killed_first(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        drop_page_cache()
         kills_before = kills()
         group = stack.enter_context(cgroup("avoid-oom", mems=f"{OTHER},{FULL}"))
         at_first_mb = available_mb(FULL)

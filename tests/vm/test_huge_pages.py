@@ -100,13 +100,16 @@ def demoted(directory: Path, array: Memory, hugetlb: Memory, node: int, pages: i
     def is_there() -> bool:
         return array.portion(node) == 1
 
+    def is_huge() -> bool:
+        return {row["huge_percent"] for row in regions_in(daemon, array)} == {100}
+
     config = AGE.format(pid=array.pid, hugetlb_pid=hugetlb.pid, node=node, pages=pages)
     with memtierd(directory, config) as daemon:
         until("the array is on the idle node", is_there, lambda: str(array.spread()))
         assert anon_huge_bytes(array) == ARRAY_BYTES
-        regions = regions_in(daemon, array)
-        assert {int(row["start"], 16) % HUGE_BYTES for row in regions} == {0}
-        assert {row["huge_percent"] for row in regions} == {100}
+        assert {int(row["start"], 16) % HUGE_BYTES for row in regions_in(daemon, array)} == {0}
+        # The scan before may have met pages under way.
+        until("all is seen as huge", is_huge, daemon.tail)
         assert regions_in(daemon, hugetlb) == []
         assert numa_maps(hugetlb.pid)[hugetlb.start] == {f"N{START}": "1"}
         yield daemon

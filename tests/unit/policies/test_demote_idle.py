@@ -108,6 +108,11 @@ def test_the_tracker_that_is_not_configured_is_idlepage_at_the_pace_of_the_polic
     assert tracker == Part("idlepage", IdlePageParams(scan_interval_ms=4000, regions_update_ms=0))
 
 
+def test_scans_are_at_most_a_day_apart() -> None:
+    tracker = _params("{intervalms: 1000000000, idlenumas: [3], pids: [7]}").tracker
+    assert tracker.params.scan_interval_ms == 86_400_000
+
+
 def test_a_tracker_that_is_configured_stays_as_it_is() -> None:
     text = "{intervalms: 4000, idlenumas: [3], pids: [7], tracker: {name: softdirty}}"
     assert _params(text).tracker == Part("softdirty", SoftDirtyParams())
@@ -135,6 +140,7 @@ def test_auto_is_a_choice_of_nodes() -> None:
         ("{idlenumas: [3], pagesofinterestdir: poi}", "pagesofinterestdir"),
         ("{idlenumas: [3], pagesofinterestdir: ''}", "pagesofinterestdir"),
         ("{idlenumas: [3], pagesofinterestdir: /poi, pids: [7], cgroups: [/a]}", "pids"),
+        ("{idlenumas: [3], pids: [7], tracker: {name: damon}}", "tracker"),
         ("{idlenumas: [3], pagesofinterestdir: null}", "pidwatcher"),
     ],
 )

@@ -17,7 +17,7 @@ from memtierd.watchers import (
     FilterRule,
     PidlistParams,
     ProcParams,
-    StubParams,
+    StubWatcherParams,
     Watcher,
 )
 from tests.unit.linux.fake_kernel import FakeKernel
@@ -137,7 +137,7 @@ def test_every_source_at_every_depth(kernel: FakeKernel, name: str, depth: int) 
 
 
 def test_a_source_without_processes_filters_to_none(kernel: FakeKernel) -> None:
-    assert _pids(_filter(kernel, RSS, source=Part("stub", StubParams()))) == []
+    assert _pids(_filter(kernel, RSS, source=Part("stub", StubWatcherParams()))) == []
 
 
 def test_a_process_that_ends_while_it_is_judged(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from memtierd import watchers
 from memtierd.errors import KernelError
 from memtierd.linux import cgroup
 from memtierd.model import ProcessKey
-from memtierd.watchers import CgroupsParams, PidlistParams, ProcParams, StubParams, Watcher
+from memtierd.watchers import CgroupsParams, PidlistParams, ProcParams, StubWatcherParams, Watcher
 from tests.unit.linux.fake_kernel import FakeKernel
 
 OWN_PID = 999
@@ -60,7 +60,7 @@ def test_proc_finds_what_has_memory(kernel: FakeKernel) -> None:
 
 def test_stub_finds_nobody(kernel: FakeKernel) -> None:
     kernel.add(1)
-    watcher = watchers.build("stub", StubParams(interval_ms=9), kernel.roots, own_pid=OWN_PID)
+    watcher = watchers.build("stub", StubWatcherParams(interval_ms=9), kernel.roots, own_pid=OWN_PID)
     assert watcher.interval_ms == 9
     assert (watcher.poll(), watcher.conditions()) == (frozenset(), ())
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from memtierd.errors import KernelError, UnsupportedError
-from memtierd.model import ProcessKey
+from memtierd.model import ProcessFacts, ProcessKey
 from memtierd.trackers.damon.monitoring import Monitoring
 from memtierd.trackers.damon.ownership import Ownership
 from memtierd.trackers.damon.params import DamonParams
@@ -45,6 +45,18 @@ class Scene:
         found = [text for name, text in self.machine.files.written if name.endswith("/state")]
         self.machine.files.written.clear()
         return found
+
+
+class EndsWhenLookedAtTwice(FakeKernel):
+    """A kernel in which pid 8 ends just when it is looked at the second time."""
+
+    looks = 0
+
+    def facts(self, key: ProcessKey) -> ProcessFacts:
+        self.looks += key.pid == 8
+        if self.looks == 2:
+            self.processes.pop(8, None)
+        return super().facts(key)
 
 
 def test_a_kdamond_is_set_up_as_the_parameters_say(tmp_path: Path) -> None:
@@ -130,16 +142,8 @@ def test_a_process_that_ends_while_damon_starts(tmp_path: Path) -> None:
     scene = Scene(tmp_path, DamonParams(nr_kdamonds=1))
     scene.monitoring.open()
     scene.machine.trees.remove(8)  # for DAMON it has ended
-    facts = scene.kernel.facts
-    asked: list[int] = []
-
-    def ends_after_the_first_look(key: ProcessKey) -> object:
-        asked.append(key.pid)
-        if asked.count(8) == 2:
-            scene.kernel.processes.pop(8)
-        return facts(key)
-
-    scene.kernel.facts = ends_after_the_first_look  # type: ignore[method-assign,assignment]
+    kernel = EndsWhenLookedAtTwice(scene.kernel.processes, roots=scene.machine.roots)
+    scene.monitoring._kernel = kernel
     scene.monitoring.follow(scene.keys)
     assert scene.targets() == (7, 9)
     assert scene.commands() == ["on", "on"]
