@@ -238,8 +238,9 @@ def _start_configured(daemon: Any, config: Any) -> None:
     for part in config.routines:
         number = daemon.routines.create(part.name)
         daemon.routines.configure(number, part.params)
-        daemon.routines.start(number)
-        LOG.info("routine %d %s started", number, part.name)
+        if not daemon.dry_run:
+            daemon.routines.start(number)
+        LOG.info("routine %d %s %s", number, part.name, "not started: dry run" if daemon.dry_run else "started")
 
 
 def _start_policy(daemon: Any, policy: Part) -> None:

@@ -16,7 +16,7 @@ from memtierd.conditions import Conditions
 from memtierd.errors import MemtierdError
 from memtierd.forecasters import Forecast, ForecastDesk, ForecastPort
 from memtierd.linux.roots import Roots
-from memtierd.model import F32, I64, CallReport, MachineFacts, MoveReport, ProcessKey, Scan
+from memtierd.model import I64, CallReport, MachineFacts, MoveReport, ProcessKey, Scan
 from memtierd.mover import Batch
 from memtierd.placement.batches import batches, spans
 from memtierd.placement.plan import Plan
@@ -165,7 +165,12 @@ class Control:
 
     def forecast_with(self, port: ForecastPort | None) -> None:
         """Decide by what this one forecasts from now on, None: by observed heat."""
-        self.call(lambda _: self._desk.use(port))
+
+        def change(_: Reconciler) -> None:
+            self._desk.use(port)
+            self.conditions.hold("forecaster", ())
+
+        self.call(change)
 
     def announce_targets(self) -> None:
         """Tell `on_targets` of the processes that are managed already."""
@@ -186,9 +191,7 @@ class Control:
                 self._guarded(partial(self._take, message))
             if self._clock_ns() >= self._look_due_ns:
                 self._guarded(self._look_for_ends)
-            if self._forecast_came:
-                self._guarded(self._tick_with_forecast)
-            elif self._is_due():
+            if self._forecast_came or self._is_due():
                 self._guarded(self._tick_on_time)
 
     def _guarded(self, step: Callable[[], None]) -> None:
@@ -212,11 +215,12 @@ class Control:
         self._forget(self._watched.take_ended())
         self._announce(before)
 
-    def _tick_with_forecast(self) -> None:
-        self._forecast_came = False
-        self._tick()
-
     def _tick_on_time(self) -> None:
+        """Decide, if no forecast is asked for first: then decide when it comes."""
+        if self._forecast_came:
+            self._forecast_came = False
+            self._tick()
+            return
         self._due_ns = max(self._due_ns + self._interval_ns, self._clock_ns())
         self._look_for_ends()
         reconciler = self._reconciler
@@ -282,7 +286,8 @@ class Control:
             self._mover.replace(())
             self._take_reports()
         machine, unknown = known_nodes(self._machine(), self._reconciler.node_ids)
-        plan = self._reconciler.decide(self._clock_ns(), machine, self._forecast_heat())
+        heat = self._desk.column(self._reconciler.table, self._reconciler.processes, self._reconciler.policy.heat)
+        plan = self._reconciler.decide(self._clock_ns(), machine, heat)
         self.conditions.hold("forecaster", self._desk.problems)
         self.conditions.hold("nodes", unknown)
         self.conditions.hold("policy", self._reconciler.policy.conditions)
@@ -294,12 +299,6 @@ class Control:
         else:
             self._hand_over(plan.moves)
         return plan
-
-    def _forecast_heat(self) -> F32 | None:
-        reconciler = self._reconciler
-        if reconciler.policy.heat is None:
-            return None
-        return self._desk.column(reconciler.table, reconciler.processes, reconciler.policy.heat.maximum)
 
     def _take_reports(self) -> None:
         """Take in everything that is waiting, so that reports of what was taken back count in this tick."""

@@ -6,6 +6,7 @@ import resource
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import attrs
@@ -13,7 +14,7 @@ import attrs
 from memtierd import forecasters, policies, trackers, watchers
 from memtierd.conditions import Held
 from memtierd.control import Control
-from memtierd.errors import MemtierdError
+from memtierd.errors import MemtierdError, NotConfiguredError
 from memtierd.forecasters import ForecastThread
 from memtierd.linux.numa import machine_facts
 from memtierd.linux.pressure import pressure
@@ -89,7 +90,6 @@ class Daemon:
         with self._lock:
             self._stop_watching()
             self._stop_tracking()
-            self._stop_forecasting()
             self.mover.stop()
             self.control.stop()
 
@@ -134,7 +134,9 @@ class Daemon:
         """Choose a tracker, with default parameters.  Raises MemtierdError when it can't work here."""
         with self._lock:
             params = _known("tracker", name, trackers.REGISTRY)()
-            tracker = trackers.build(name, params, self._kernel, self.features)
+            tracker: Tracker | None = None
+            with suppress(NotConfiguredError):  # it is told when the tracker starts, unless it is configured first
+                tracker = trackers.build(name, params, self._kernel, self.features)
             self._stop_tracking()
             self.tracker_name, self.tracker_params, self.tracker = name, params, tracker
 
@@ -217,7 +219,6 @@ class Daemon:
             self.mover.reconfigure(params.mover or MoverParams())
             policy = policies.build(params)
             self.call(lambda reconciler: reconciler.set_policy(policy))
-            self._stop_forecasting()
             if params.watches:
                 self._start_deciding(params)
             else:
@@ -229,8 +230,8 @@ class Daemon:
             self.mover.start()
         if isinstance(params, HeatParams) and params.forecaster is not None:
             self._start_forecasting(params.forecaster)
+        self._start_watching(params)  # first: it limits what is tracked
         self._start_tracking()
-        self._start_watching(params)
         self.control.tick_every(params.interval_ms)
 
     def stop_policy(self) -> None:
@@ -239,7 +240,6 @@ class Daemon:
             self._chosen(self.policy_name, "policy")
             self._stop_watching()
             self._stop_tracking(keep=True)
-            self._stop_forecasting()
             self.mover.replace(())
 
     # parts
@@ -254,7 +254,7 @@ class Daemon:
         watcher = self._build_watcher(params.pidwatcher) if params.pidwatcher else None
         if params.pages_of_interest is not None:
             watcher = PagesOfInterestWatcher(
-                params.pages_of_interest, params.interval_ms, self.roots, os.getpid(), watcher, self._limits.replace
+                params.pages_of_interest, params.interval_ms, self.roots, os.getpid(), watcher, self._limits.begin()
             )
         if watcher is not None:
             self.pidwatcher.start_with(watcher, params.pidwatcher)
@@ -263,6 +263,7 @@ class Daemon:
         if self.pidwatcher.is_running:
             self.pidwatcher.stop()
             self.control.tick_every(0)
+        self._stop_forecasting()
         self._limits.lift()
         self.policy_running = False
 
@@ -278,6 +279,8 @@ class Daemon:
             self.control.forecast_with(None)
 
     def _start_tracking(self) -> None:
+        if self.tracker is None and self.tracker_name is not None:
+            self.tracker = self._build(Part(self.tracker_name, self.tracker_params))
         if self.tracker is None:
             raise MemtierdError("start tracking: no tracker is chosen")
         if self.tracker_why:

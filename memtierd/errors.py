@@ -27,6 +27,10 @@ class UnsupportedError(MemtierdError):
     """This machine lacks a feature that was asked for; the message says what to change."""
 
 
+class NotConfiguredError(UnsupportedError):
+    """A part can't work on this machine with the parameters that it has; the message says which to give."""
+
+
 class KernelError(MemtierdError):
     """The kernel refused an operation; `errno` keeps its number."""
 

@@ -6,6 +6,7 @@ from typing import Protocol
 from memtierd.forecasters.heats import Heats, heat_column, heats_of
 from memtierd.forecasters.thread import Forecast
 from memtierd.model import F32
+from memtierd.regions.history import HeatDecay
 from memtierd.regions.processes import ProcessTable
 from memtierd.regions.table import RegionTable
 
@@ -69,6 +70,8 @@ class ForecastDesk:
         self._count("forecast.none" if answer.heats is None else "forecast.used")
         return True
 
-    def column(self, table: RegionTable, processes: ProcessTable, maximum: float) -> F32 | None:
-        """Return the heat to judge by, one entry a row; None: the table's."""
-        return None if self._heats is None else heat_column(table, processes, self._heats, maximum)
+    def column(self, table: RegionTable, processes: ProcessTable, decay: HeatDecay | None) -> F32 | None:
+        """Return the heat to judge by, one entry a row; None: the table's, or none where the policy keeps no heat."""
+        if self._heats is None or decay is None:
+            return None
+        return heat_column(table, processes, self._heats, decay.maximum)

@@ -12,6 +12,7 @@ from memtierd.errors import KernelError
 from memtierd.linux.roots import list_names, open_fd, read_text, translated
 
 T = TypeVar("T")
+LOCK_PATIENCE_S = 2.0
 _NAP_S = 0.01
 
 
@@ -24,7 +25,7 @@ class DamonFiles:
     """
 
     directory: str
-    patience_s: float = 2.0
+    patience_s: float = LOCK_PATIENCE_S
     """How long EBUSY is taken for that lock."""
     sleep: Callable[[float], None] = time.sleep
 

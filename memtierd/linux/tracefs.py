@@ -38,6 +38,7 @@ class TraceInstance:
         self._roots = roots
         self._directory = f"{tracing_directory(roots)}/instances/{name}"
         self._pipe = -1
+        self._made = False
 
     def open(self, event: str, buffer_kb: int) -> int:
         """Make the instance with a buffer for each CPU, and return its pipe, which is non-blocking.
@@ -46,12 +47,13 @@ class TraceInstance:
         """
         try:
             os.mkdir(self._directory)
+        except OSError as error:
+            raise translated(f"make {self._directory}", error) from error
+        self._made = True
+        try:
             self._write("trace_clock", "mono")
             self._write("buffer_size_kb", str(buffer_kb))
             self._pipe = open_fd(f"{self._directory}/trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
-        except OSError as error:
-            self.close(event)
-            raise translated(f"make {self._directory}", error) from error
         except KernelError:
             self.close(event)
             raise
@@ -65,11 +67,12 @@ class TraceInstance:
             self._write(f"{event}/enable", "1")
 
     def close(self, event: str) -> None:
-        """Remove the instance; no effect when there is none."""
+        """Remove the instance; no effect when `open` has made none."""
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
-        if os.path.isdir(self._directory):
+        if self._made:
+            self._made = False
             self._write(f"{event}/enable", "0")
             remove_instance(self._directory)
 

@@ -12,7 +12,6 @@ from memtierd.policies.common import History, PolicyParams, only_samples, places
 from memtierd.regions.history import HeatDecay, idle_ms
 from memtierd.regions.lifecycle import NOTHING, age_activity
 
-
 _DAY_MS = 86_400_000
 """Trackers scan once a day at least."""
 

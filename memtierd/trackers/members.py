@@ -1,5 +1,6 @@
 """The trackers of a multi tracker: what each can see, when it is due, and what it saw last."""
 
+import enum
 from collections.abc import Iterator, Sequence
 
 import attrs
@@ -13,7 +14,6 @@ from memtierd.trackers.tracker import ScanStoppedError, StopFlag, Tracker
 _NS_PER_MS = 1_000_000
 _EARLY = 10
 """A member takes part in a round up to a tenth of its interval before it is due, so that rounds fall together."""
-_BLIND = ("finder", "stub")
 _ACCESSED_BITS = ("damon", "idlepage", "referenced")
 
 
@@ -85,12 +85,23 @@ class Member:
         return self.tracker.interval_ms * _NS_PER_MS
 
 
+class Sight(enum.IntEnum):
+    """How much of the use of memory a tracker sees."""
+
+    NOTHING = 0
+    WRITES = 1
+    SAMPLES = 2
+    """Of reads and writes."""
+    ALL = 3
+
+
 def members_of(trackers: Sequence[Tracker]) -> list[Member]:
-    """Return the members; one that sees only writes proves no idleness beside one that sees reads, too."""
-    any_sees_reads = any(_sees_reads(tracker) for tracker in trackers)
+    """Return the members; only those that see the most prove idleness, because the others may have missed a use."""
+    sights = [_sight(tracker) for tracker in trackers]
+    best = max(sights, default=Sight.NOTHING)
     return [
-        Member(tracker, _sees_reads(tracker) or (not any_sees_reads and tracker.name not in _BLIND))
-        for tracker in trackers
+        Member(tracker, proves_idleness=sight == best != Sight.NOTHING)
+        for tracker, sight in zip(trackers, sights, strict=True)
     ]
 
 
@@ -109,10 +120,16 @@ def disturbances(trackers: Sequence[Tracker]) -> Iterator[str]:
         )
 
 
-def _sees_reads(tracker: Tracker) -> bool:
-    if tracker.name == "softdirty":
-        return _uses_accessed_bits(tracker)
-    return tracker.name not in _BLIND
+def _sight(tracker: Tracker) -> Sight:
+    match tracker.name:
+        case "finder" | "stub":
+            return Sight.NOTHING
+        case "softdirty":
+            return Sight.ALL if _uses_accessed_bits(tracker) else Sight.WRITES
+        case "damon":
+            return Sight.SAMPLES
+        case _:
+            return Sight.ALL
 
 
 def _uses_accessed_bits(tracker: Tracker) -> bool:

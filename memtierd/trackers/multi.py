@@ -31,8 +31,8 @@ class _Known:
 class MultiTracker:
     """Reports the union of what all members cut, so that the geometry does not depend on who looked in a round.
 
-    A piece is judged in a round when a member saw it used, or when one that sees reads and writes saw no use
-    of it.  Who sees only writes proves no idleness, unless all members are such.
+    A piece is judged in a round when a member saw it used, or when one of those that see the most saw no use of it:
+    beside one that sees reads and writes, one that sees only writes, or samples, proves no idleness.
     """
 
     name = "multi"

@@ -71,10 +71,13 @@ class SelectedWatcher:
         return self._poller is not None
 
     def select(self, name: str, params: Any) -> None:
-        """Use another one from now on, which is not running; without parameters it needs to be configured."""
+        """Use another one from now on, which is not running; without parameters it needs to be configured.
+
+        Its listener is the tracker.
+        """
         self.stop()
         self.name, self.params, self._watcher, self.latest = name, params, None, None
-        self._logged = frozenset()
+        self.listener, self._logged = "tracker", frozenset()
 
     def configure(self, params: Any) -> None:
         """Give it parameters; a running one goes on with them."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.vm.scenes import MIB, Memory, meme, memtierd, until
+from tests.vm.scenes import MIB, ROOT, Memory, cgroup, meme, memtierd, until
 
 START, FAST, SLOW = 1, 0, 3
 HOT_MB, ALL_MB = 160, 320
 """DAMON clears accessed bits without flushing the TLB, so that smaller working sets look idle."""
 KDAMONDS = Path("/sys/kernel/mm/damon/admin/kdamonds")
 INSTANCES = Path("/sys/kernel/tracing/instances")
-CONNECTIONS = ["tracefs", "sysfs", "bpftrace", "perf"]
+PROGRAMS = ("bpftrace", "perf")
+CONNECTIONS = ["tracefs", "sysfs", *PROGRAMS]
+SAMPLE = ROOT / "sample-configs/memtierd-heat-damon.yaml"
 
 HEAT = """
 policy:
@@ -40,6 +44,8 @@ policy:
 
 @pytest.mark.parametrize("connection", CONNECTIONS)
 def test_the_hot_part_is_promoted_and_the_idle_part_demoted(connection: str, tmp_path: Path) -> None:
+    if connection in PROGRAMS and not shutil.which(connection) and os.environ.get("MEMTIERD_VM") != "require":
+        pytest.skip(f"the host has no {connection}")
     with meme("-bs", f"{ALL_MB}M", "-brs", "0", "-bws", f"{HOT_MB}M", node=START) as busy:
         hot, idle = parts(busy.arrays[0])
         with memtierd(tmp_path, HEAT.format(pid=busy.pid, connection=connection)) as daemon:
@@ -53,6 +59,25 @@ def test_the_hot_part_is_promoted_and_the_idle_part_demoted(connection: str, tmp
             assert (KDAMONDS / "0/state").read_text() == "on\n"
     assert (KDAMONDS / "nr_kdamonds").read_text() == "0\n"
     assert not list(INSTANCES.iterdir())
+    assert not running_programs()
+
+
+def test_the_sample_works_as_it_is(tmp_path: Path) -> None:
+    """All but its cgroup: hot memory comes to node 0 or 1 from node 2, where the rest stays."""
+    with (
+        cgroup("heat-damon") as group,
+        meme("-bs", f"{ALL_MB}M", "-brs", "0", "-bws", f"{HOT_MB}M", node=2, cgroup=group) as busy,
+    ):
+        hot, idle = parts(busy.arrays[0])
+        with memtierd(tmp_path, SAMPLE.read_text().replace("/sys/fs/cgroup/foobar", str(group))) as daemon:
+            until("the hot part was promoted", lambda: hot.is_on(0, 1), daemon.tail)
+            assert idle.is_on(2, 3)
+
+
+def running_programs() -> list[str]:
+    """Return the names of processes that a connection has started and not ended."""
+    names = [path.read_text().strip() for path in Path("/proc").glob("[0-9]*/comm")]
+    return [name for name in names if name in PROGRAMS]
 
 
 def parts(array: Memory) -> tuple[Memory, Memory]:

@@ -8,7 +8,7 @@ from memtierd import watchers
 from memtierd.errors import CommandError
 from memtierd.prompt.context import Context
 from memtierd.prompt.grammar import Command, UsageError, flag
-from memtierd.prompt.kinds import FILE, SWITCH, TEXT, name_of
+from memtierd.prompt.kinds import FILE, SWITCH, TEXT, name_of, one_of
 from memtierd.prompt.parts import as_json, params_from_file, params_from_text
 from memtierd.watchers.selected import LISTENERS
 
@@ -23,7 +23,8 @@ class Options:
     config: str | None = flag(TEXT, "configure it with JSON or YAML", metavar="CONFIG")
     config_dump: bool = flag(SWITCH, "print the configuration as JSON", default=False)
     listener: str | None = flag(
-        TEXT, "whom to tell of processes: tracker, which then tracks them, or log", metavar="tracker|log"
+        one_of("listener", "|".join(LISTENERS), *LISTENERS),
+        "whom to tell of processes: tracker, which then tracks them, or log",
     )
     stop: bool = flag(SWITCH, "look for processes no longer", default=False)
     start: bool = flag(SWITCH, "look for processes at once and at every interval", default=False)
@@ -38,8 +39,6 @@ def run(context: Context, options: Options) -> None:
     """Take the actions that were asked for, in the order of the options."""
     if options == Options():
         raise UsageError("nothing to do; pidwatcher -h lists the flags")
-    if options.listener is not None and options.listener not in LISTENERS:
-        raise UsageError(f"-listener: got {options.listener!r}, expected {' or '.join(LISTENERS)}")
     if options.ls:
         context.lines(sorted(watchers.REGISTRY))
     if context.daemon.policy_running and any(getattr(options, name) for name in CHANGES):

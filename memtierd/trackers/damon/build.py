@@ -5,8 +5,9 @@ import os
 
 from memtierd.errors import UnsupportedError
 from memtierd.linux.damon_debugfs import MOST_TARGETS, DamonDebugfs
+from memtierd.linux.damon_files import LOCK_PATIENCE_S, DamonFiles
 from memtierd.linux.damon_setup import DamonInterface
-from memtierd.linux.damon_sysfs import DamonSysfs
+from memtierd.linux.damon_sysfs import DamonSysfs, admin_directory
 from memtierd.linux.probe import Features
 from memtierd.linux.roots import Roots
 from memtierd.trackers.damon.bpftrace import bpftrace_connection
@@ -27,6 +28,7 @@ _BEST_FIRST = {
     "perf": "it gets every report of DAMON",
 }
 """What auto tries, and what speaks for it."""
+_US_PER_S = 1_000_000
 _NUMBERS = itertools.count(1)
 """Of the trackers of this process: their trace instances have different names."""
 
@@ -56,7 +58,9 @@ def _interface(params: DamonParams, features: Features, roots: Roots) -> DamonIn
     """Return the configuration interface that was asked for, or the first that there is."""
     sysfs, debugfs = features.get("damon_sysfs"), features.get("damon_debugfs")
     if params.interface != DEBUGFS and sysfs.works:
-        return DamonSysfs(roots)
+        # A snapshot keeps DAMON's lock for an aggregation interval or two.
+        patience_s = LOCK_PATIENCE_S + 2 * params.resolved().aggregation_us / _US_PER_S
+        return DamonSysfs(roots, DamonFiles(admin_directory(roots), patience_s))
     if params.interface == SYSFS or params.connection == "sysfs":
         raise UnsupportedError(f"tracker damon: the sysfs interface does not work here: {sysfs.detail}")
     if debugfs.works:

@@ -1,6 +1,7 @@
 """The kdamonds of one tracker at work: each has the processes that it shall monitor, and nothing else."""
 
 import errno
+import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import attrs
@@ -19,6 +20,8 @@ from memtierd.trackers.kernel import TrackerKernel
 _AREAS = 3
 """DAMON begins with as many ranges, around the heap, the mmap area and the stack (mm/damon/vaddr.c)."""
 _NS_PER_US = 1000
+_CLOSE_PATIENCE_S = 2.0
+"""How long the end waits for a thread that is at work with DAMON; the kernel keeps some waiting for long."""
 
 
 @attrs.define(eq=False)
@@ -39,7 +42,7 @@ class Kdamond:
 
 
 class Monitoring:
-    """Lets DAMON monitor the processes it is told to; not for several threads at once."""
+    """Lets DAMON monitor the processes it is told to; not for several threads at once, but for `close`."""
 
     def __init__(
         self, ownership: Ownership, kernel: TrackerKernel, *, needs_schemes: bool, capacity: int | None = None
@@ -66,6 +69,7 @@ class Monitoring:
         self._kernel = kernel
         self._needs_schemes = needs_schemes
         self._kdamonds: list[Kdamond] = []
+        self._at_work = threading.Lock()
 
     @property
     def is_open(self) -> bool:
@@ -86,17 +90,28 @@ class Monitoring:
             self.capacity = self._interface.scheme_capacity(self._kdamonds[0].number)
 
     def close(self) -> list[str]:
-        """Stop and give back everything; return what went wrong, one sentence each."""
-        kdamonds, self._kdamonds = self._kdamonds, []
+        """Stop and give back everything; return what went wrong, one sentence each.
+
+        From any thread.  One that hangs in `follow` can't use a kdamond any more when the kernel lets it go.
+        """
+        waited = self._at_work.acquire(timeout=_CLOSE_PATIENCE_S)
         try:
-            problems = self._ownership.release()
+            kdamonds, self._kdamonds = self._kdamonds, []
+            problems = self._release()
+            for kdamond in kdamonds:
+                kdamond.life.fire(Event.STOP)
+                kdamond.life.fire(Event.RELEASE)
+            self.tenures, self.left_out = [], ()
+            return problems
+        finally:
+            if waited:
+                self._at_work.release()
+
+    def _release(self) -> list[str]:
+        try:
+            return self._ownership.release()
         except KernelError as error:
-            problems = [str(error)]
-        for kdamond in kdamonds:
-            kdamond.life.fire(Event.STOP)
-            kdamond.life.fire(Event.RELEASE)
-        self.tenures, self.left_out = [], ()
-        return problems
+            return [str(error)]
 
     def monitors(self) -> tuple[Monitor, ...]:
         """Return the kdamonds that run now."""
@@ -115,9 +130,10 @@ class Monitoring:
         current = {key: kdamond.number for kdamond in self._kdamonds for key in kdamond.slots}
         assigned = assign(current, wanted, self.numbers, self.capacity)
         self.left_out = tuple(sorted(set(wanted) - assigned.keys()))
-        for kdamond in self._kdamonds:
-            self._observe(kdamond)
-            self._adapt(kdamond, {key for key, number in assigned.items() if number == kdamond.number})
+        with self._at_work:
+            for kdamond in self._kdamonds:
+                self._observe(kdamond)
+                self._adapt(kdamond, {key for key, number in assigned.items() if number == kdamond.number})
         return before != (self.monitors(), [kdamond.slots for kdamond in self._kdamonds])
 
     def _observe(self, kdamond: Kdamond) -> None:
@@ -150,8 +166,8 @@ class Monitoring:
     def _commit(self, kdamond: Kdamond, slots: tuple[ProcessKey, ...]) -> bool:
         """Give a running kdamond other targets; return whether it goes on with them."""
         slots = self._living(slots)
-        if not slots:
-            return False
+        if not slots or slots == kdamond.slots:
+            return bool(slots)
         before_ns = self._kernel.now_ns()
         stay = {key for key, old in zip(slots, kdamond.slots, strict=False) if key == old}
         setup = self._setup(slots, lambda key: () if key in stay else self._begin(key, _AREAS))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from memtierd.errors import KernelError, MemtierdError, UnsupportedError
+from memtierd.errors import KernelError, MemtierdError, NotConfiguredError, UnsupportedError
 from memtierd.linux import damon_markers
 from memtierd.linux.damon_debugfs import DamonDebugfs
 from memtierd.linux.damon_markers import Claim, Marker, is_alive
@@ -22,11 +22,11 @@ def chosen(params: DamonParams, count: int, free: Sequence[int], directory: str)
     """Return the kdamonds that the parameters name, of the `count` that the system has: pure.
 
     With none in the system they are those that will be there once memtierd has made them.
-    Raises UnsupportedError, which says what to write into the configuration.
+    Raises NotConfiguredError, which says what to write into the configuration.
     """
     path = f"{directory}/nr_kdamonds"
     if count == 0 and params.nr_kdamonds == 0:
-        raise UnsupportedError(
+        raise NotConfiguredError(
             f"tracker damon: the system has no kdamonds ({path} holds 0); let memtierd make as many as all users of"
             " DAMON need by writing nrkdamonds: 1 (or more), or make them (as root: echo 1 > "
             f"{path}) and write kdamondslist: [0]"
@@ -35,13 +35,13 @@ def chosen(params: DamonParams, count: int, free: Sequence[int], directory: str)
     if count and not params.kdamonds_list:
         usable = f"not in use now: {_listed(free)}" if free else "all are in use now, so stop one first"
         sample = free[0] if free else 0
-        raise UnsupportedError(
+        raise NotConfiguredError(
             f"tracker damon: the system has {count} kdamonds already ({path}), so somebody else manages them; say which"
             f" memtierd may use by writing kdamondslist: [{sample}] ({usable})"
         )
     missing = [number for number in params.kdamonds_list if number >= there]
     if missing:
-        raise UnsupportedError(
+        raise NotConfiguredError(
             f"tracker damon: kdamondslist names {_listed(missing)}, and the system has {there} kdamonds"
             f" ({path}): write numbers from 0 to {there - 1}"
         )
@@ -109,7 +109,7 @@ class Ownership:
     def note(self, kdamond: int, thread: int | None, target_pids: tuple[int, ...]) -> None:
         """Write down what a kdamond is set up for, before it is, and its thread as soon as that is known."""
         if self.marker is None:
-            return
+            raise MemtierdError(f"tracker damon: use kdamond {kdamond}: it was given back already")
         key = None if thread is None else process_key(thread, self.roots)
         new = Claim(kdamond, key, target_pids)
         claims = tuple(new if claim.kdamond == kdamond else claim for claim in self.marker.claims)

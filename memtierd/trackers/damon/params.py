@@ -126,7 +126,7 @@ class DamonParams:
     )
     align_pages: int = option(
         512,
-        doc="Bounds of regions are rounded to multiples of this, which keeps huge pages whole; 1 takes DAMON's bounds.",
+        doc="Bounds of regions are rounded to multiples of this, so that they change less; 1 takes DAMON's own bounds.",
         unit="pages",
         at_least=1,
         at_most=1 << 18,

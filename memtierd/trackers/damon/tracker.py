@@ -110,8 +110,8 @@ class DamonTracker(RoundTracker):
     def _open(self) -> None:
         # Whatever ends memtierd in order ends DAMON, also when the thread that scans hangs and nobody calls close.
         atexit.register(self.close)
-        self._monitoring.open()
         try:
+            self._monitoring.open()
             self._connection.open()
         except MemtierdError:
             self._shut()

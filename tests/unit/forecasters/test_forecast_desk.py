@@ -6,6 +6,7 @@ import pytest
 
 from memtierd.forecasters import Answer, Forecast, Heats
 from memtierd.forecasters.desk import LATE, ForecastDesk
+from memtierd.regions.history import HeatDecay
 from memtierd.regions.processes import ProcessTable
 from memtierd.regions.table import RegionTable
 from tests.unit.forecasters.forecast_samples import heats_of_pages
@@ -39,7 +40,7 @@ class Stage:
 
     def heat(self) -> float | None:
         """Return the forecast for the first region, None without one."""
-        column = self.desk.column(self.table, self.processes, 1.0)
+        column = self.desk.column(self.table, self.processes, HeatDecay(1.0, 0.5))
         return None if column is None else float(column[0])
 
 

@@ -15,7 +15,7 @@ from memtierd.policies.age import AgeParams, AgePolicy
 from memtierd.reconcile import Reconciler
 from memtierd.regions.history import active_ms, idle_ms
 from memtierd.trackers.build import REGISTRY, build
-from memtierd.trackers.members import disturbances
+from memtierd.trackers.members import disturbances, members_of
 from memtierd.trackers.multi import MultiTracker
 from memtierd.trackers.params import FinderParams, IdlePageParams, MultiParams, ReferencedParams, SoftDirtyParams
 from memtierd.trackers.tracker import ScanStoppedError, StopFlag, Tracker
@@ -316,6 +316,22 @@ class Named:
 
     name: str
     params: Any = None
+
+
+@pytest.mark.parametrize(
+    ("names", "proving"),
+    [
+        (("damon", "softdirty", "idlepage", "finder"), ["idlepage"]),
+        (("damon", "softdirty", "stub"), ["damon"]),
+        (("softdirty", "finder"), ["softdirty"]),
+        (("idlepage", "referenced"), ["idlepage", "referenced"]),
+        (("finder", "stub"), []),
+        ((), []),
+    ],
+)
+def test_idleness_is_proven_by_those_who_see_the_most(names: tuple[str, ...], proving: list[str]) -> None:
+    members = members_of([cast(Tracker, Named(name)) for name in names])
+    assert [one.tracker.name for one in members if one.proves_idleness] == proving
 
 
 def test_damon_disturbs_whoever_needs_accessed_bits_and_nobody_else() -> None:

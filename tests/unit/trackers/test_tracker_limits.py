@@ -47,14 +47,14 @@ WHOLE = [(0, 100), (200, 300)]
 )
 def test_parts(ranges: AddressRanges, parts: list[tuple[int, int]]) -> None:
     limits = Limits()
-    limits.replace({KEY: ranges})
+    limits.begin()({KEY: ranges})
     assert clipped(limits) == parts
 
 
 def test_who_is_limited() -> None:
     limits = Limits()
     assert clipped(limits) == WHOLE
-    limits.replace({KEY: pages((1, 2)), OTHER: None})
+    limits.begin()({KEY: pages((1, 2)), OTHER: None})
     assert clipped(limits) == [(1, 2)]
     assert clipped(limits, OTHER) == WHOLE
     assert clipped(limits, STRANGER) == []
@@ -62,16 +62,32 @@ def test_who_is_limited() -> None:
     assert clipped(limits) == clipped(limits, STRANGER) == WHOLE
 
 
+def test_nothing_is_tracked_before_it_is_told_and_who_is_late_is_not_heard() -> None:
+    limits = Limits()
+    tell = limits.begin()
+    assert clipped(limits) == []
+    tell({KEY: pages((1, 2))})
+    tell({KEY: pages((3, 4))})
+    assert clipped(limits) == [(3, 4)]
+    newer = limits.begin()
+    tell({KEY: pages((1, 2))})
+    assert clipped(limits) == []
+    limits.lift()
+    for late in (tell, newer):
+        late({})
+    assert clipped(limits) == WHOLE
+
+
 def test_a_part_begins_further_on_in_its_file() -> None:
     limits = Limits()
-    limits.replace({KEY: pages((10, 20))})
+    limits.begin()({KEY: pages((10, 20))})
     file = attrs.evolve(mapping(0, 100, path="/data"), offset=7 * PAGE_BYTES)
     assert [part.offset for part in limits.clip_mappings(KEY, [file])] == [17 * PAGE_BYTES]
 
 
 def test_parts_have_as_many_referenced_pages_as_they_can_hold() -> None:
     limits = Limits()
-    limits.replace({KEY: pages((0, 10), (20, 99))})
+    limits.begin()({KEY: pages((0, 10), (20, 99))})
     uses = limits.clip_uses(KEY, [MappingUse(MAPPINGS[0], 400, 200, 0, 0, 0), MappingUse(MAPPINGS[1], 1, 1, 0, 0, 0)])
     assert [use.referenced_kb for use in uses] == [40, 200, 1]
     assert limits.clip_uses(OTHER, [MappingUse(MAPPINGS[0], 400, 200, 0, 0, 0)]) == []

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from memtierd.errors import KernelError, UnsupportedError
+from memtierd.errors import KernelError, MemtierdError, UnsupportedError
 from memtierd.model import ProcessFacts, ProcessKey
+from memtierd.trackers.damon import monitoring as module
 from memtierd.trackers.damon.monitoring import Monitoring
 from memtierd.trackers.damon.ownership import Ownership
 from memtierd.trackers.damon.params import DamonParams
@@ -263,5 +264,28 @@ def test_without_lists_of_regions_the_connection_is_refused_and_nothing_stays(tm
     with pytest.raises(UnsupportedError, match=r"Linux 6\.2: use connection tracefs"):
         scene.monitoring.open()
     assert scene.machine.files.values["0/contexts/nr_contexts"] == "0"
+    assert scene.monitoring.close() == []
+    assert scene.machine.sysfs.kdamonds() == 0
+
+
+def test_a_thread_that_hangs_can_not_start_anything_after_the_end(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, DamonParams(nr_kdamonds=1))
+    scene.monitoring.open()
+    kdamonds = list(scene.monitoring._kdamonds)
+    assert scene.monitoring.close() == []
+    scene.machine.files.written.clear()
+    with pytest.raises(MemtierdError, match="given back already"):
+        scene.monitoring._start(kdamonds[0], tuple(scene.keys))
+    assert scene.machine.files.written == []
+
+
+def test_the_end_does_not_wait_for_ever_for_a_thread_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CLOSE_PATIENCE_S", 0.01)
+    scene = Scene(tmp_path, DamonParams(nr_kdamonds=1))
+    scene.monitoring.open()
+    scene.monitoring.follow(scene.keys)
+    scene.monitoring._at_work.acquire()
     assert scene.monitoring.close() == []
     assert scene.machine.sysfs.kdamonds() == 0

@@ -1,5 +1,7 @@
 """Kdamonds that are somebody else's are never touched; what is ours is given back, also after a crash."""
 
+from pathlib import Path
+
 import attrs
 import pytest
 
@@ -18,9 +20,9 @@ OWNER_PID, PID = 50, 7
 
 
 @pytest.fixture
-def machine(tmp_path: "pytest.TempPathFactory") -> FakeMachine:
+def machine(tmp_path: Path) -> FakeMachine:
     """Return a machine without kdamonds."""
-    return FakeMachine.make(tmp_path)  # type: ignore[arg-type]
+    return FakeMachine.make(tmp_path)
 
 
 def owner_of(machine: FakeMachine, params: DamonParams, pid: int = OWNER_PID, instance: str = "") -> Ownership:
@@ -91,7 +93,8 @@ def test_kdamonds_are_made_and_removed_again(machine: FakeMachine) -> None:
 
 def test_checking_writes_nothing(machine: FakeMachine) -> None:
     owner_of(machine, DamonParams(nr_kdamonds=1)).check()
-    machine.files.values.update(FakeMachine.make(machine.trees.directory / "other", 2).files.values)
+    machine.files.write("nr_kdamonds", 2)
+    machine.files.written.clear()
     owner_of(machine, DamonParams(kdamonds_list=(1,))).check()
     with pytest.raises(UnsupportedError):
         owner_of(machine, DamonParams()).check()

@@ -1,7 +1,9 @@
 """The damon tracker as a whole: rounds over processes, with reports that a test makes up."""
 
+import atexit
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -62,6 +64,13 @@ def rows(scan: ProcessScan) -> list[tuple[int, int, int, bool]]:
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
+class ConnectionWithoutProgram(FakeConnection):
+    """A connection that can't be opened."""
+
+    def open(self) -> None:
+        raise UnsupportedError("no such program")
+
+
 def test_before_any_report_regions_are_mappings_that_are_not_judged(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     assert not scene.connection.is_open
@@ -78,8 +87,8 @@ def test_regions_are_those_of_the_newest_report_and_counts_of_all(tmp_path: Path
     scene.report((0, 50, 20), (50, 250, 0))
     scene.report((0, 25, 20), (25, 250, 0))
     (scan,) = scene.scan()
-    # Pages 25 to 50 were used in one of two aggregations; from 250 on nothing was reported.
-    assert rows(scan) == [(0, 25, 25, True), (25, 75, 25, True), (200, 50, 0, True), (250, 50, 0, False)]
+    # A sixth of pages 25 to 100 in two aggregations was in use; from 250 on nothing was reported.
+    assert rows(scan) == [(0, 25, 25, True), (25, 75, 13, True), (200, 50, 0, True), (250, 50, 0, False)]
     assert scan.node_pages[1].tolist() == [25, 75, 0, 0]
     assert scan.written_pages.tolist() == [0, 0, 0, 0]
     (scan,) = scene.scan()
@@ -107,7 +116,8 @@ def test_each_process_gets_its_own_reports(tmp_path: Path) -> None:
     scene.report((0, 100, 0), target=1)
     first, second = scene.scan(scene.key, other)
     assert (first.accessed_pages.sum(), second.accessed_pages.sum()) == (200, 0)
-    assert (first.primed.all(), second.primed.all()) == (True, True)
+    assert first.primed.all()
+    assert second.primed.all()
 
 
 def test_a_process_that_ends_is_gone_and_the_others_go_on(tmp_path: Path) -> None:
@@ -119,6 +129,7 @@ def test_a_process_that_ends_is_gone_and_the_others_go_on(tmp_path: Path) -> Non
     scene.machine.trees.remove(8)
     scan = scene.tracker.scan((scene.key, other), StopFlag())
     assert (scan.gone, [one.key for one in scan.processes]) == ((other,), [scene.key])
+    scene.scan()
     assert scene.machine.sysfs.facts(0).target_pids == (PID,)
 
 
@@ -136,6 +147,20 @@ def test_with_its_last_process_damon_is_given_back_and_taken_again_with_the_next
         scene.scan()
 
 
+def test_the_end_of_memtierd_ends_damon_also_when_nobody_closes_the_tracker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_exit: list[Callable[[], None]] = []
+    monkeypatch.setattr(atexit, "register", at_exit.append)
+    monkeypatch.setattr(atexit, "unregister", at_exit.remove)
+    scene = Scene(tmp_path)
+    scene.scan()
+    (end,) = at_exit
+    end()
+    assert scene.machine.sysfs.kdamonds() == 0
+    assert at_exit == []
+
+
 def test_what_can_not_be_given_back_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     scene = Scene(tmp_path)
     scene.scan()
@@ -147,13 +172,10 @@ def test_what_can_not_be_given_back_is_logged(tmp_path: Path, caplog: pytest.Log
 
 def test_a_connection_that_does_not_open_leaves_nothing_behind(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
-
-    def fails() -> None:
-        raise UnsupportedError("no such program")
-
-    scene.connection.open = fails  # type: ignore[method-assign]
-    with pytest.raises(UnsupportedError, match="no such program"):
-        scene.scan()
+    scene.tracker._connection = ConnectionWithoutProgram()
+    for _ in range(2):
+        with pytest.raises(UnsupportedError, match="no such program"):
+            scene.scan()
     assert scene.machine.sysfs.kdamonds() == 0
 
 
