@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from memtierd.daemon import Daemon
+from memtierd.errors import NotConfiguredError
 from memtierd.linux.probe import probe
 
 FEATURES = probe()
@@ -74,3 +75,11 @@ def test_the_stub_policy_starts_without_a_configuration_and_stops_what_was_track
     assert not daemon.tracker_running
     daemon.stop_policy()
     assert not daemon.policy_running
+
+
+@pytest.mark.skipif(not FEATURES.works("damon_sysfs"), reason=FEATURES.get("damon_sysfs").detail)
+def test_a_tracker_that_needs_parameters_can_be_chosen_before_it_gets_them(daemon: Daemon, pid: int) -> None:
+    daemon.create_tracker("damon")
+    with pytest.raises(NotConfiguredError, match=r"kdamondslist: \[\d+\]"):
+        daemon.start_tracker([pid])
+    assert not daemon.tracker_running
