@@ -40,6 +40,7 @@ guest: $(VENV)/.dev bin/meme
 bench: $(VENV)/.dev
 	$(VENV)/bin/python benchmarks/bench_scan.py
 	$(VENV)/bin/python benchmarks/bench_tick.py
+	$(VENV)/bin/python -m benchmarks.bench_prompt
 
 # The virtual environment, with memtierd installed from this tree.
 $(VENV)/.runtime: pyproject.toml setup.py $(C_SOURCES) $(MEME_SOURCES)

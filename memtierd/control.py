@@ -295,7 +295,7 @@ class Control:
         self.conditions.hold("plan", self._obstacles())
         self.conditions.hold("mover", self._mover.conditions())
         if self.dry_run:
-            self._show(self._reconciler.unshown(plan.moves), "would move", logging.INFO)
+            self._show(self._reconciler.unshown(plan.intended), "would move", logging.INFO)
         else:
             self._hand_over(plan.moves)
         return plan

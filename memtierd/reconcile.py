@@ -186,6 +186,7 @@ class Reconciler:
             swapped_pages=table.swapped_pages,
             node_pages=table.node_pages,
             node_ids=self.node_ids,
+            failures=table.failures,
             process=table.process,
             facts=self.processes.facts,
         )
@@ -236,7 +237,9 @@ class Reconciler:
         """Let what the plan moves wait no longer, and what it can't move wait for the next try."""
         table = self.table
         moves, blocked = plan.moves.row, plan.blocked
-        self._step_placement(moves[table.placement[moves] == BACKOFF], "retry", now_ms)
+        released = moves[table.placement[moves] == BACKOFF]
+        self._step_placement(released, "retry", now_ms)
+        table.flags[released] &= np.uint8(~SHOWN & 0xFF)
         self._step_placement(blocked.row[table.placement[blocked.row] == MISPLACED], "blocked", now_ms)
         table.outcome[blocked.row] = blocked.obstacle + np.uint8(OBSTACLE_BASE)
         # An obstacle is looked at again at a steady pace: it says nothing about the next one.  What only a guard

@@ -45,7 +45,7 @@ class ForecastDesk:
         if self._port is None:
             return False
         if self._awaited is not None:
-            self._awaited, self.problems = None, (LATE,)
+            self._awaited, self.problems = None, tuple(dict.fromkeys((*self.problems, LATE)))
             self._count("forecast.late")
             return False
         heats = heats_of(table, processes, now_ms, wall_ns)

@@ -91,6 +91,11 @@ class Plan:
         return self.choose(self.obstacle == Obstacle.NONE)
 
     @property
+    def intended(self) -> "Plan":
+        """Return the moves, and what would be one if guards did not hold it."""
+        return self.choose((self.obstacle == Obstacle.NONE) | is_guard(self.obstacle))
+
+    @property
     def blocked(self) -> "Plan":
         """Return the entries that stay put for now."""
         return self.choose(self.obstacle != Obstacle.NONE)

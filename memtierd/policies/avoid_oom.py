@@ -114,7 +114,8 @@ class AvoidOomPolicy:
         """Return "choose" for the regions that make up what is missing on nodes short of memory.
 
         Regions of the process with the highest OOM score come first, then those of the one with most memory on the
-        node, and of one process the largest; processes that may use no node with memory to spare come last.
+        node, and of one process the largest.  Processes that may use no node with memory to spare come last of all,
+        after them only what could not be moved when it was tried.
         """
         chosen = np.zeros(len(history.pages), dtype=np.bool_)
         if any(need.spare_pages for need in self.needs):
@@ -139,7 +140,8 @@ class AvoidOomPolicy:
         order = sorted(np.flatnonzero(pages_of).tolist(), key=standing)
         rank = np.zeros(len(pages_of), dtype=np.uint64)
         rank[order] = np.arange(len(order))
-        key: U64 = rank[history.process] << np.uint64(32) | (np.uint32(MOST) - pages)
+        failed = (history.failures > 0).astype(np.uint64)
+        key: U64 = failed << np.uint64(48) | rank[history.process] << np.uint64(32) | (np.uint32(MOST) - pages)
         return key
 
     def measure(self, history: History, activity: U8) -> F32:

@@ -143,6 +143,8 @@ class History:
     node_pages: U32
     """Shape (nodes, regions), nodes in the order of `node_ids`."""
     node_ids: tuple[int, ...]
+    failures: U8
+    """Moves of the region that failed in a row."""
     process: U16
     """Row of each region's process."""
     facts: Callable[[int], ProcessFacts]

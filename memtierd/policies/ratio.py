@@ -30,9 +30,12 @@ class RatioParams(PolicyParams):
     )
 
     def problems(self) -> Iterator[FieldProblem]:
-        """Return an empty list of targets."""
+        """Return an empty list of targets, and a tracker that never sees a use."""
         if not self.ratio_targets:
             yield FieldProblem("ratio_targets", "at least one node, or -1 for swap", "no targets")
+        if self.tracker is not None and self.tracker.name in {"finder", "stub"}:
+            problem = f"the tracker {self.tracker.name} sees no accesses to choose by"
+            yield FieldProblem("tracker", "another tracker, such as auto", problem)
 
 
 class RatioPolicy:
@@ -71,10 +74,17 @@ class RatioPolicy:
         """Return the regions that make up what is missing on the targets."""
         present = int(history.node_pages.sum(dtype=np.int64)) + int(history.swapped_pages.sum(dtype=np.int64))
         missing_pages = round(self.params.ratio * present) - int(on_target.sum(dtype=np.int64))
-        rows = np.flatnonzero(history.judged & (elsewhere > 0)) if missing_pages > 0 else np.zeros(0, np.int64)
-        key = history.accesses[rows].astype(np.uint64) << np.uint64(32) | history.writes[rows]
         chosen = np.zeros(len(history.pages), dtype=np.bool_)
-        chosen[rows[take_pages(key, elsewhere[rows], missing_pages, cover=False)]] = True
+        if missing_pages <= 0:
+            return chosen
+        movable = history.judged & (elsewhere > 0)
+        # What could not be moved is tried again only for want of anything else.
+        for some in (movable & (history.failures == 0), movable & (history.failures > 0)):
+            rows = np.flatnonzero(some)
+            key = history.accesses[rows].astype(np.uint64) << np.uint64(32) | history.writes[rows]
+            taken = rows[take_pages(key, elsewhere[rows], missing_pages, cover=False)]
+            chosen[taken] = True
+            missing_pages -= int(elsewhere[taken].sum(dtype=np.int64))
         return chosen
 
     def _split(self, history: History) -> tuple[U64, U32]:

@@ -66,6 +66,15 @@ def test_under_pressure_nothing_is_swapped_out() -> None:
     assert targets_of(life.decide(11_200, under(1))) == [(0, SWAP_NODE), (1, SWAP_NODE)]
 
 
+def test_a_dry_run_tells_of_what_is_held_and_again_when_it_would_go() -> None:
+    life = idle_life(max_pressure=PRESSURE)
+    story: list[tuple[float, list[Obstacle]]]
+    story = [(50, [Obstacle.PRESSURE] * 2), (60, []), (5, [Obstacle.NONE] * 2), (4, [])]
+    for step, (percent, told) in enumerate(story):
+        plan = life.decide(11_100 + step, under(percent))
+        assert life.reconciler.unshown(plan.intended).obstacle.tolist() == told
+
+
 # what comes back
 
 

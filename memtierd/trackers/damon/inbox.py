@@ -7,6 +7,8 @@ from memtierd.trackers.damon.connection import Records
 
 MOST_RECORDS = 1 << 20
 """About 45 MB: ten reports a second of 1000 regions for 100 seconds."""
+_QUIET_TAKES = 12
+"""So often nothing must have been lost before that is taken as over."""
 
 
 class Inbox:
@@ -37,3 +39,21 @@ class Inbox:
         with self._lock:
             parts, self._parts, self._kept = list(self._parts), deque(), 0
         return Records.joined(parts)
+
+
+class Recently:
+    """Tells whether a count that only grows did so lately: within the last few steps."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._quiet_steps = _QUIET_TAKES
+
+    def step(self, count: int) -> None:
+        """Take the count as it is now."""
+        self._quiet_steps = self._quiet_steps + 1 if count == self._count else 0
+        self._count = count
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether the count has grown lately."""
+        return self._quiet_steps < _QUIET_TAKES

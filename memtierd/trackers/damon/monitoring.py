@@ -83,6 +83,7 @@ class Monitoring:
 
     def open(self) -> None:
         """Claim the kdamonds.  Raises UnsupportedError or KernelError; see Ownership.claim."""
+        self.interrupted = False
         self._kdamonds = [Kdamond(number) for number in self._ownership.claim()]
         for kdamond in self._kdamonds:
             kdamond.life.fire(Event.CLAIM)

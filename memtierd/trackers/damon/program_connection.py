@@ -9,7 +9,7 @@ import attrs
 
 from memtierd.trackers.damon.connection import Monitor, Records
 from memtierd.trackers.damon.events import parse_events
-from memtierd.trackers.damon.inbox import Inbox
+from memtierd.trackers.damon.inbox import Inbox, Recently
 from memtierd.trackers.damon.program import Program, Restarts
 
 LEASH = shutil.which("cat") or "/bin/cat"
@@ -17,8 +17,6 @@ LEASH = shutil.which("cat") or "/bin/cat"
 
 With its path: bpftrace searches PATH itself and gives up when it finds a name twice, such as in /bin and /usr/bin.
 """
-_QUIET_TAKES = 12
-"""So often nothing must have been lost before that is taken as over."""
 _EVENT_MARK = b"target_id="
 
 
@@ -59,9 +57,9 @@ class ProgramConnection:
         self._restarts = restarts
         self._inbox = Inbox()
         self._program: Program | None = None
-        self._loss = _Recently()
-        self._drop = _Recently()
-        self._strange = _Recently()
+        self._loss = Recently()
+        self._drop = Recently()
+        self._strange = Recently()
 
     @property
     def name(self) -> str:
@@ -118,21 +116,3 @@ class ProgramConnection:
                 program.works()
         elif _EVENT_MARK in lines:
             self.counts.strange += 1
-
-
-class _Recently:
-    """Tells whether a count that only grows did so lately: within the last few steps."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._quiet_steps = _QUIET_TAKES
-
-    def step(self, count: int) -> None:
-        """Take the count as it is now."""
-        self._quiet_steps = self._quiet_steps + 1 if count == self._count else 0
-        self._count = count
-
-    @property
-    def holds(self) -> bool:
-        """Tell whether the count has grown lately."""
-        return self._quiet_steps < _QUIET_TAKES

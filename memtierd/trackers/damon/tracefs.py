@@ -9,7 +9,7 @@ from memtierd.linux.roots import ROOTS, Roots
 from memtierd.linux.tracefs import EVENT, TraceInstance, damon_event
 from memtierd.trackers.damon.connection import Monitor, Records
 from memtierd.trackers.damon.events import Lines, lost_events, parse_events
-from memtierd.trackers.damon.inbox import Inbox
+from memtierd.trackers.damon.inbox import Inbox, Recently
 
 BUFFER_KB = 512
 """Buffer of each CPU: some 9000 reports, nine aggregations of 1000 regions."""
@@ -44,6 +44,7 @@ class TracefsConnection:
         self._roots = roots
         self._pause_s = min(max(aggregation_us / _US_PER_S, 0.02), 1.0)
         self._inbox = Inbox()
+        self._loss = Recently()
         self._lines = Lines()
         self._trace: TraceInstance | None = None
         self._pipe = -1
@@ -68,11 +69,12 @@ class TracefsConnection:
 
     def take(self) -> Records:
         """Return what arrived since the last call."""
+        self._loss.step(self.lost + self._inbox.dropped)
         return self._inbox.take()
 
     def conditions(self) -> tuple[str, ...]:
         """Return that reports were lost, or can't be read any more."""
-        lost = (_LOST,) if self.lost or self._inbox.dropped else ()
+        lost = (_LOST,) if self._loss.holds else ()
         return (*lost, self._failure) if self._failure else lost
 
     def close(self) -> None:

@@ -68,8 +68,8 @@ class DamonTracker(RoundTracker):
         """
         self._targets, self._scanning = set(targets), True
         try:
-            for key in targets[:1]:
-                check_stop(key, stop)
+            if targets:
+                check_stop(targets[0], stop)
             self._monitor(targets)
             self._take_in()
             return super().scan(targets, stop)

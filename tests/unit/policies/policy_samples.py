@@ -33,6 +33,7 @@ def history_with(regions: int, *, facts: Mapping[int, ProcessFacts] | None = Non
         "swapped_pages": zeros,
         "node_pages": node_pages,
         "node_ids": NODES,
+        "failures": zeros.astype(np.uint8),
         "process": zeros.astype(np.uint16),
         "facts": known.__getitem__,
     }

@@ -16,7 +16,8 @@ from memtierd.policies.avoid_oom import AvoidOomParams, AvoidOomPolicy
 from memtierd.policies.common import History
 from memtierd.units import PAGE_BYTES
 from tests.unit.policies.policy_samples import PAGES, history_with
-from tests.unit.regions.region_samples import NODES, facts_of, machine_of
+from tests.unit.reconcile_samples import Life
+from tests.unit.regions.region_samples import MS, NODES, facts_of, machine_of, scan_of
 
 KEPT, CHOSEN = 1, 2
 TOTAL = 100_000
@@ -144,6 +145,22 @@ def test_of_one_process_the_largest_regions_go_first() -> None:
     assert chosen(policy, history_with(5, node_pages=node_pages)) == [1, 3, 4]
 
 
+def test_what_could_not_be_moved_comes_last() -> None:
+    facts = {0: process(10), 1: process(800)}
+    columns: dict[str, Any] = {
+        "process": [0, 1, 1, 1],
+        "facts": facts,
+        "node_pages": on_nodes(0, 0, 0, 0),
+        "failures": [0, 1, 0, 2],
+    }
+    policy = policy_on(LOW, HIGH, HIGH, HIGH).adapt(nodes_with(16_000 - PAGES, HIGH, HIGH, HIGH))
+    assert chosen(policy, history_with(4, **columns)) == [2]
+    policy = policy.adapt(nodes_with(16_000 - 2 * PAGES, HIGH, HIGH, HIGH))
+    assert chosen(policy, history_with(4, **columns)) == [0, 2]
+    policy = policy.adapt(nodes_with(16_000 - 3 * PAGES, HIGH, HIGH, HIGH))
+    assert chosen(policy, history_with(4, **columns)) == [0, 1, 2]
+
+
 def test_what_no_scan_has_judged_is_chosen_too() -> None:
     history = history_with(2, judged=[False, False], node_pages=on_nodes(0, 0))
     assert chosen(policy_on(LOW, HIGH, HIGH, HIGH), history) == [0, 1]
@@ -248,3 +265,24 @@ def test_watermarks_that_are_taken(text: str) -> None:
 def test_watermarks_that_are_refused(text: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         structure("policy", "avoid-oom", "{pids: [7], " + text[1:], "x")
+
+
+def test_moves_at_every_tick_and_scans_at_every_third_end_at_the_watermark() -> None:
+    life = Life(AvoidOomPolicy(AvoidOomParams()))
+    regions = [(first, PAGES) for first in range(0, 60 * PAGES, PAGES)]
+    nodes = np.zeros(60, np.uint32)
+    available, spare = LOW, HIGH
+    for tick in range(1, 61):
+        at_ms = tick * 1000
+        if tick % 3 == 1:
+            life.scan(scan_of(process(5), at_ms - 100, regions, primed=False, node=nodes.tolist()))
+        some = life.decide(at_ms, nodes_with(available, spare, MIDDLE, LOW)).moves.choose(slice(0, 2))
+        if len(some):
+            assert set(some.target.tolist()) == {1}
+            life.reconciler.enqueue(some.row, at_ms * MS)
+            nodes[some.row] = 1
+            available, spare = available + len(some) * PAGES, spare - len(some) * PAGES
+            life.report(some, at_ms + 10)
+    assert 16_000 <= available < 16_000 + 2 * PAGES
+    assert set(life.activity) == {"kept"}
+    assert set(life.placement) == {"settled"}

@@ -10,6 +10,8 @@ from memtierd.policies import build
 from memtierd.policies.common import History, Place
 from memtierd.policies.ratio import RatioParams, RatioPolicy
 from tests.unit.policies.policy_samples import PAGES, history_with
+from tests.unit.reconcile_samples import Life
+from tests.unit.regions.region_samples import MS, facts_of, scan_of
 
 UNKNOWN, KEPT, CHOSEN = 0, 1, 2
 
@@ -110,6 +112,13 @@ def test_what_no_scan_could_judge_stays_and_counts_in_the_whole() -> None:
     assert states(policy_of(0.25), history) == [UNKNOWN, CHOSEN, KEPT, KEPT]
 
 
+def test_what_could_not_be_moved_is_taken_only_for_want_of_anything_else() -> None:
+    history = history_with(4, accesses=[0, 1, 2, 3], failures=[1, 0, 3, 0])
+    assert chosen(policy_of(0.25), history) == [1]
+    assert chosen(policy_of(0.5), history) == [1, 3]
+    assert chosen(policy_of(0.75), history) == [0, 1, 3]
+
+
 def test_nothing_to_decide() -> None:
     assert chosen(policy_of(), history_with(0)) == []
     empty = history_with(2)
@@ -146,8 +155,31 @@ def test_defaults() -> None:
         ("{pids: [7], ratio: 0.3, ratiotargets: []}", "ratiotargets: no targets"),
         ("{pids: [7], ratio: 0.3, ratiotargets: [-2]}", "ratiotargets"),
         ("{ratio: 0.3}", "whom to watch"),
+        ("{pids: [7], ratio: 0.3, tracker: {name: finder}}", "tracker: the tracker finder sees no accesses"),
     ],
 )
 def test_what_is_refused(text: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         structure("policy", "ratio", text, "x")
+
+
+def test_moves_at_every_tick_and_scans_at_every_third_end_exactly_at_the_ratio() -> None:
+    life = Life(policy_of(0.3, 2))
+    regions = [(first, PAGES) for first in range(0, 40 * PAGES, PAGES)]
+    nodes = np.zeros(40, np.uint32)
+    used = np.arange(40) % 2
+    life.scan(scan_of(facts_of(), 0, regions, primed=False, node=nodes.tolist()))
+    moved = []
+    for tick in range(1, 31):
+        at_ms = tick * 1000
+        if tick % 3 == 0:
+            life.scan(scan_of(facts_of(), at_ms - 100, regions, accessed=used.tolist(), node=nodes.tolist()))
+        some = life.decide(at_ms).moves.choose(slice(0, 2))
+        if len(some):
+            life.reconciler.enqueue(some.row, at_ms * MS)
+            nodes[some.row] = 2
+            moved.extend(some.row.tolist())
+            life.report(some, at_ms + 10)
+    assert moved == list(range(0, 24, 2))
+    assert set(life.placement) == {"settled"}
+    assert life.activity.count("chosen") == 12

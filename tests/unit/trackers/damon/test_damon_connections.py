@@ -127,13 +127,17 @@ def test_the_trace_pipe_is_read_until_it_is_empty() -> None:
     pipe.close()
 
 
-def test_lost_events_are_a_condition() -> None:
+def test_lost_events_are_a_condition_until_none_is_lost_for_a_while() -> None:
     pipe = Pipe()
     os.write(pipe.write_fd, b"CPU:1 [LOST 12 EVENTS]\n" + TRACE_6_12)
     pipe.connection._drain()
     assert pipe.connection.lost == 12
+    pipe.connection.take()
     (condition,) = pipe.connection.conditions()
     assert "raise aggregationus" in condition
+    for _ in range(12):
+        pipe.connection.take()
+    assert pipe.connection.conditions() == ()
     pipe.close()
 
 
