@@ -42,7 +42,8 @@ def as_pages(geometry: Geometry) -> Cut:
 def test_what_is_cut_off(cut: Cut, huge: Cut, expected: Cut) -> None:
     trimmed = trim(regions(cut), regions(huge))
     assert as_pages(trimmed) == expected
-    assert (trimmed.start.dtype, trimmed.pages.dtype) == (np.uint64, np.uint32)
+    assert trimmed.start.dtype == np.uint64
+    assert trimmed.pages.dtype == np.uint32
 
 
 cuts = st.lists(st.tuples(st.sampled_from([0, 0, 0, 3, 512, 700]), st.integers(1, 1100)), max_size=12).map(
