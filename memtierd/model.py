@@ -80,7 +80,8 @@ class NodeFacts:
     tier: int = 0
     """Rank of its memory tier among those of the machine; 0 is the fastest."""
     available_pages: int = 0
-    """What could be had without swapping: MemFree, SReclaimable, and 80 % of Inactive(file) of the node's meminfo."""
+    """What could be had without swapping: MemFree, SReclaimable, and 80 % of Inactive(file) of the node's meminfo,
+    and the free pages that CPUs keep, which MemFree does not count."""
 
 
 @attrs.frozen

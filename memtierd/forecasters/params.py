@@ -42,7 +42,11 @@ class StdioParams:
         check=_check_stderr,
     )
     timeout_ms: int = option(
-        1000, doc="It is killed when it takes longer for an answer; keep this below intervalms.", unit="ms", at_least=1
+        1000,
+        doc="It is killed when it takes longer for an answer; keep this below intervalms.",
+        unit="ms",
+        at_least=1,
+        at_most=1_000_000_000,
     )
     retry: int = option(
         3, doc="How often it is started again after failures in a row; then it is off.", at_least=0, at_most=1_000_000

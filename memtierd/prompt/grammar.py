@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 _FLAG_KEY = "memtierd.prompt.flag"
 _HELP_FLAGS = ("h", "help")
-_HELP_COLUMN = 28
-_HELP_WIDTH = 100
+_FLAG_COLUMNS = 28
+HELP_COLUMNS = 100
+"""How wide an explanation is where there is room."""
 
 
 class UsageError(CommandError):
@@ -30,6 +31,8 @@ class Kind:
     """Returns the value; raises ValueError with a sentence that says what was expected."""
     metavar: str
     """What stands for the value in help; empty for a switch."""
+    form: str = ""
+    """What a value looks like, for the docs; empty: its metavar and the help of the flag say enough."""
     takes_rest: bool = False
     """All words to the end of the command belong to it; the parser gets them one by one."""
     choices: tuple[str, ...] = ()
@@ -54,6 +57,11 @@ class Flag:
     kind: Kind
     help: str
     metavar: str
+
+    @property
+    def spelling(self) -> str:
+        """Return how it is written, with what stands for its value."""
+        return f"-{self.name} {self.metavar}".rstrip() if self.name else f"[{self.metavar}]"
 
 
 def flag(kind: Kind, text: str, *, metavar: str = "", default: Any = None) -> Any:
@@ -88,6 +96,8 @@ class Command:
     """Gets an instance of `options`; writes to the context or raises MemtierdError."""
     options: type[Any] = NoOptions
     """An attrs class whose fields are made with `flag`, in the order in which their actions are taken."""
+    examples: tuple[str, ...] = ()
+    """Whole command lines."""
 
     @property
     def flags(self) -> tuple[Flag, ...]:
@@ -101,18 +111,17 @@ class Command:
         """
         return _Parser(self).parse(words)
 
-    def usage(self) -> str:
-        """Return the help text, with a newline at the end."""
-        lines = [f"{self.name}: {self.help}"]
+    def usage(self, columns: int = HELP_COLUMNS) -> str:
+        """Return the help text for lines of so many characters, with a newline at the end."""
+        lines = textwrap.wrap(f"{self.name}: {self.help}", columns, subsequent_indent="  ")
         for one in self.flags:
-            first = f"  {_spelling(one)}".ljust(_HELP_COLUMN - 1) + " "
-            text = first + one.help
-            lines += textwrap.wrap(text, _HELP_WIDTH, subsequent_indent=" " * _HELP_COLUMN, break_on_hyphens=False)
+            first = f"  {one.spelling}".ljust(_FLAG_COLUMNS - 1) + " "
+            lines += textwrap.wrap(
+                first + one.help, columns, subsequent_indent=" " * _FLAG_COLUMNS, break_on_hyphens=False
+            )
+        lines += ["examples:"] if self.examples else []
+        lines += [f"  {example}" for example in self.examples]
         return "\n".join(lines) + "\n"
-
-
-def _spelling(one: Flag) -> str:
-    return f"-{one.name} {one.metavar}".rstrip() if one.name else f"[{one.metavar}]"
 
 
 class _Parser:

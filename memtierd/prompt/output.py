@@ -16,10 +16,14 @@ class Output:
     A reader that has gone away is a BrokenPipeError; what else the kernel refuses is a KernelError.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, by_line: bool = False) -> None:
+        """Take over a stream; `by_line`: whole lines are passed on at once, also into a pipe or file."""
         # Once: reconfigure() flushes, which may fail, and that belongs to flush() below.
-        if isinstance(stream, TextIOWrapper) and stream.errors != "backslashreplace":
-            stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, TextIOWrapper):
+            if stream.errors != "backslashreplace":
+                stream.reconfigure(errors="backslashreplace")
+            if by_line and not stream.line_buffering:
+                stream.reconfigure(line_buffering=True)
         self._stream = stream
 
     def write(self, text: str) -> None:
@@ -39,6 +43,21 @@ class Output:
     def isatty(self) -> bool:
         """Return whether a person reads it."""
         return self._stream.isatty()
+
+    @property
+    def columns(self) -> int | None:
+        """Return how wide the terminal's window is, None for what is none, or does not say."""
+        if not self.isatty():
+            return None
+        try:
+            return os.get_terminal_size(self.fileno()).columns or None
+        except OSError:
+            return None
+
+    @property
+    def has_colours(self) -> bool:
+        """Return whether it is a terminal with colours, and whoever reads it likes them (https://no-color.org)."""
+        return self.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
 
     def discard(self) -> None:
         """Let the stream write to nowhere from now on, what it still holds included."""

@@ -12,14 +12,16 @@ from memtierd.prompt.commands import COMMANDS
 from memtierd.prompt.commands.help import unknown_command
 from memtierd.prompt.completion import Candidate, complete
 from memtierd.prompt.context import Context, DaemonPort, Memory, Writer
-from memtierd.prompt.grammar import Command, UsageError
+from memtierd.prompt.grammar import HELP_COLUMNS, Command, UsageError
+from memtierd.prompt.interrupts import Interrupts
 from memtierd.prompt.known_values import known_values
 from memtierd.prompt.log_copy import logged
 from memtierd.prompt.output import Output
 from memtierd.prompt.shell import ReaderLeftError, ShellPipe
 from memtierd.prompt.terminal import history_path, line_editing
 from memtierd.prompt.tokens import Line, parse_line
-from memtierd.text import bounded
+from memtierd.prompt.window import window_of
+from memtierd.text import bounded, printable
 
 LOG = logging.getLogger("memtierd.prompt")
 PROMPT = "memtierd> "
@@ -51,7 +53,8 @@ class Session:
     ) -> None:
         """Prepare; an `alone` session has nobody at a terminal, and its shell commands can be killed with `abort`."""
         self._daemon = daemon
-        self._out = Output(out)
+        # What sessions print side by side is not to be mixed line by line: only one of its own gets it by line.
+        self._out = Output(out, by_line=not alone)
         self._err = Output(err)
         self._echo = echo
         self._clock_ns = clock_ns
@@ -61,6 +64,7 @@ class Session:
         self._is_aborted = False
         self._output_gone = False
         self._interrupted = False
+        self._interrupts = Interrupts()
         self._name = "memtierd"
         """Who speaks in messages: the command that runs."""
 
@@ -85,7 +89,8 @@ class Session:
             line = read()
             if not line.words and line.shell is None:
                 return OK
-            return self._flushed(lambda: self._run(line))
+            with self._interrupts.allowed():
+                return self._flushed(lambda: self._run(line))
         except BrokenPipeError:
             self._lose_output()
             return OK
@@ -132,7 +137,10 @@ class Session:
             def candidates(before: str) -> list[Candidate]:
                 return complete(before, COMMANDS, values)
 
-            with line_editing(history_path(os.environ), PROMPT, self._report, candidates):
+            with (
+                self._interrupts.taken(),
+                line_editing(history_path(os.environ), PROMPT, self._report, candidates),
+            ):
                 self._run_lines(self._typed(), echo=False, typed=True)
         else:
             self._run_lines(stdin, echo=self._echo)
@@ -147,7 +155,7 @@ class Session:
         for line in lines:
             text = line.rstrip("\n")
             if echo:
-                self._say(f"{PROMPT}{text}\n")
+                self._say(f"{PROMPT}{printable(text)}\n")
             self._interrupted = False
             status = self.run_line(text) or status
             if self._interrupted and not typed:
@@ -162,12 +170,15 @@ class Session:
         """Yield the lines that a person types, until the end of the input."""
         while True:
             try:
-                yield input(PROMPT)
+                with self._interrupts.allowed():
+                    line = input(PROMPT)
             except KeyboardInterrupt:
                 self._say("\n")
+                continue
             except EOFError:
                 self._say("quit: EOF\n")
                 return
+            yield line
 
     def _run(self, line: Line) -> int:
         command, arguments = _resolve(line.words)
@@ -194,7 +205,7 @@ class Session:
             return OK
         options = command.parse(arguments)
         if options is None:
-            out.write(command.usage())
+            out.write(command.usage(window_of(out).width(HELP_COLUMNS)))
             return OK
         with logged(out, self._memory.log_copy) as writer:
             context = Context(self._daemon, writer, self._memory, self._report, self._clock_ns)
@@ -218,9 +229,10 @@ class Session:
 
     def _report(self, message: str) -> None:
         """Tell of a problem on the error output, each line with the name of the command before it."""
+        speaker = window_of(self._err).paint(f"{self._name}:", "red")
         try:
             for line in message.split("\n"):
-                self._err.write(f"{self._name}: {bounded(line)}\n")
+                self._err.write(f"{speaker} {bounded(line)}\n")
             self._err.flush()
         except BrokenPipeError:
             self._err.discard()

@@ -119,15 +119,15 @@ def _noting(interrupts: list[int]) -> Iterator[None]:
 
     An exception out of Popen.wait() may come when the child was reaped already, and its status would be lost.
     """
-    raises = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if not raises or threading.current_thread() is not threading.main_thread():
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
         yield
         return
     signal.signal(signal.SIGINT, lambda number, _frame: interrupts.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, before)
 
 
 def descriptor_of(stream: Writer) -> int | None:

@@ -2,13 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 import numpy as np
 
 from memtierd.prompt.context import Writer
+from memtierd.prompt.fitting import fitted
+from memtierd.prompt.window import Window, window_of
 
 _ROWS_AT_ONCE = 4096
 _NEEDS_QUOTES = re.compile(r'[,"\n\r]')
@@ -25,6 +27,8 @@ class Column:
     """Name in txt and csv."""
     txt: str
     csv: str = "%s"
+    colours: Mapping[str, str] = {}
+    """The colour of some values on a terminal."""
 
     @property
     def heading_txt(self) -> str:
@@ -63,6 +67,11 @@ def write_table(out: Writer, table: Table, style: str) -> None:
         return
     if table.title:
         out.write(f"{table.title}\n")
+    window = window_of(out)
+    if style == "txt" and window != Window():
+        for line in _fitted_lines(table, window):
+            out.write(f"{line}\n")
+        return
     out.write(_heading(table, style) + "\n")
     row_format = _row_format(table, style)
     texts = [position for position, column in enumerate(table.columns) if column.csv == "%s"]
@@ -84,6 +93,17 @@ def write_tables(out: Writer, tables: dict[str, Table], style: str) -> None:
             write_table(out, table, style)
     if style == "json":
         out.write("}\n")
+
+
+def _fitted_lines(table: Table, window: Window) -> Iterator[str]:
+    columns = table.columns
+    ends_in_text = columns[-1].txt == "%s"
+    yield fitted([column.heading_txt for column in columns], [""] * len(columns), window, ends_in_text=False)
+    for rows in _chunks(table):
+        for row in rows:
+            cells = [column.txt % value for column, value in zip(columns, row, strict=True)]
+            colours = [column.colours.get(str(value), "") for column, value in zip(columns, row, strict=True)]
+            yield fitted(cells, colours, window, ends_in_text=ends_in_text)
 
 
 def _heading(table: Table, style: str) -> str:

@@ -15,7 +15,7 @@ UNUSED = "Accepted for existing configurations, without effect: pages are read i
 def _pages_in_region() -> Any:
     return option(
         512,
-        doc="Size of a region; regions begin at multiples of it, the first of a mapping with it, and huge pages stay whole.",
+        doc="Size of a region; regions begin at multiples of it or with their mapping, and huge pages stay whole.",
         unit="pages",
         at_least=1,
         at_most=MAX_REGION_PAGES,

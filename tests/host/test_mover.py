@@ -183,11 +183,14 @@ def test_a_process_that_dies_on_the_way_is_gone_for_the_rest(reaped: bool) -> No
         child.do("write", 0, PAGES)
         mover.add(batch_of(child, 0))
         assert posted.called.wait(DEADLINE_S)
+        mover.pause()
         if reaped:
             child.end()
         else:
             os.kill(child.pid, 9)
+            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         mover.reconfigure(FAST)
+        mover.continue_()
         assert mover.wait(DEADLINE_S) is WaitResult.ALL_DONE
     outcomes = posted.outcomes()
     assert outcomes[Outcome.MOVED] + outcomes[Outcome.PROCESS_GONE] == PAGES

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.vm.scenes import Memory, cgroup, meme, memtierd, until
+from tests.vm.scenes import PAGE, Memory, cgroup, meme, memtierd, until
 
 FULL, OTHER = 3, 2
 
@@ -27,10 +27,13 @@ policy:
 
 
 def available_mb(node: int) -> float:
-    """Return what a node could give without swapping."""
+    """Return what a node could give without swapping, with the free pages that its zones lend to CPUs."""
     text = Path(f"/sys/devices/system/node/node{node}/meminfo").read_text()
     kb = {name: int(value) for name, value in re.findall(r"([\w()]+): +([0-9]+) kB", text)}
-    return (kb["MemFree"] + kb["SReclaimable"] + 0.8 * kb["Inactive(file)"]) / 1024
+    zones = re.split(r"^Node +", Path("/proc/zoneinfo").read_text(), flags=re.MULTILINE)
+    of_node = "".join(zone for zone in zones if zone.startswith(f"{node},"))
+    lent_kb = sum(int(count) for count in re.findall(r"\bcount: +([0-9]+)", of_node)) * PAGE // 1024
+    return (kb["MemFree"] + lent_kb + kb["SReclaimable"] + 0.8 * kb["Inactive(file)"]) / 1024
 
 
 def kills() -> int:

