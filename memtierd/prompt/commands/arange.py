@@ -41,4 +41,10 @@ def run(context: Context, options: Options) -> None:
     context.line(f"selected address ranges: {len(ranges)}")
 
 
-COMMAND = Command("arange", "select address ranges of a process, cut them and list them", run, Options)
+COMMAND = Command(
+    "arange",
+    "select address ranges of a process, cut them and list them",
+    run,
+    Options,
+    ("arange -pid 4242 -ls", "arange -split-length 512 -min-length 512 -ls"),
+)

@@ -8,12 +8,18 @@ from memtierd.prompt.context import Context
 from memtierd.prompt.grammar import Command, flag
 from memtierd.prompt.kinds import FORMAT
 from memtierd.prompt.tables import Column, Table, from_rows, write_table
+from memtierd.text import printable
 from memtierd.trackers.abilities import abilities
 
 COLUMNS = (
     Column("kind", "kind", "%-10s"),
     Column("name", "name", "%-12s"),
-    Column("state", "state", "%-8s"),
+    Column(
+        "state",
+        "state",
+        "%-8s",
+        colours={"running": "green", "works": "green", "missing": "yellow", "degraded": "red"},
+    ),
     Column("since_s", "since[s]", "%9s", "%s"),
     Column("detail", "detail", "%s"),
 )
@@ -51,7 +57,7 @@ def _state(running: bool) -> str:
 def _conditions(context: Context) -> Iterator[tuple[str, ...]]:
     now_ns = context.clock_ns()
     for held in context.daemon.conditions():
-        yield "condition", held.source, "degraded", f"{max(0, now_ns - held.since_ns) / 1e9:.1f}", held.text
+        yield "condition", held.source, "degraded", f"{max(0, now_ns - held.since_ns) / 1e9:.1f}", printable(held.text)
 
 
 def _abilities(context: Context) -> Iterator[tuple[str, ...]]:
@@ -60,4 +66,10 @@ def _abilities(context: Context) -> Iterator[tuple[str, ...]]:
         yield one.kind, one.name, "works" if one.works else "missing", "", one.detail
 
 
-COMMAND = Command("health", "what works here, what runs, and what is degraded and since when", run, Options)
+COMMAND = Command(
+    "health",
+    "what works here, what runs, and what is degraded and since when",
+    run,
+    Options,
+    ("health", "health -f json", "health | grep degraded"),
+)

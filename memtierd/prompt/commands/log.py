@@ -54,4 +54,10 @@ def _switch(context: Context, options: Options) -> None:
         copy.prefix = options.prefix
 
 
-COMMAND = Command("log", "write to the log, and let it have what commands print", run, Options)
+COMMAND = Command(
+    "log",
+    "write to the log, and let it have what commands print",
+    run,
+    Options,
+    ("log -i 'the load begins'", "log -copy -prefix 'at noon: '", "log -off"),
+)

@@ -35,4 +35,10 @@ def run(context: Context, options: Options) -> None:
         context.line("nothing to move")
 
 
-COMMAND = Command("plan", "what is to move where and why, and what can't", run, Options)
+COMMAND = Command(
+    "plan",
+    "what is to move where and why, and what can't",
+    run,
+    Options,
+    ("plan -pid 4242", "plan -now -f json"),
+)

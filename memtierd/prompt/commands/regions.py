@@ -39,4 +39,14 @@ def run(context: Context, options: Options) -> None:
     write_table(context.out, table, options.f)
 
 
-COMMAND = Command("regions", "list memory regions with their states, or explain one", run, Options)
+COMMAND = Command(
+    "regions",
+    "list memory regions with their states, or explain one",
+    run,
+    Options,
+    (
+        "regions -pid 4242 -state idle -top 10",
+        "regions -ranges 7f2a40000000+64M -f csv",
+        "regions -why 7f2a40000000",
+    ),
+)

@@ -62,4 +62,16 @@ def _print_call(context: Context, pid: int, *, failed: bool) -> None:
     context.line(call_line(report) if report is not None else f"no {what} on pid {pid} so far")
 
 
-COMMAND = Command("stats", "what was scanned, moved and swapped out so far", run, Options)
+COMMAND = Command(
+    "stats",
+    "what was scanned, moved and swapped out so far",
+    run,
+    Options,
+    (
+        "stats | grep accessed",
+        "stats -t memory_scans,move_pages",
+        "stats -t move_pages -f csv | awk -F, '/^[0-9]/{print $6}'",
+        "stats -lm 4242",
+        "stats -dump moves start",
+    ),
+)

@@ -8,6 +8,7 @@ from memtierd.errors import CommandError
 from memtierd.prompt.context import Context
 from memtierd.prompt.grammar import Command, UsageError, flag
 from memtierd.prompt.kinds import DURATION, NAMES, SWITCH
+from memtierd.text import printable
 
 
 @attrs.frozen(kw_only=True)
@@ -31,11 +32,11 @@ def run(context: Context, options: Options) -> None:
         context.line(f"{now_s:.6f}")
     for name in options.start:
         watches[name] = at_ns
-        context.line(f'stopwatch "{name}" started {now_s:.6f}')
+        context.line(f'stopwatch "{printable(name)}" started {now_s:.6f}')
     for name in options.elapsed:
         context.line(f"{_shown_s(context, name, at_ns):.6f}")
     for name in options.stop:
-        context.line(f'stopwatch "{name}" stopped at {_shown_s(context, name, at_ns):.6f}')
+        context.line(f'stopwatch "{printable(name)}" stopped at {_shown_s(context, name, at_ns):.6f}')
         del watches[name]
     if options.sleep is not None:
         context.out.flush()
@@ -49,4 +50,10 @@ def _shown_s(context: Context, name: str, at_ns: int) -> float:
     return (at_ns - started_ns) / 1e9
 
 
-COMMAND = Command("time", "tell the time, measure it, or let it pass", run, Options)
+COMMAND = Command(
+    "time",
+    "tell the time, measure it, or let it pass",
+    run,
+    Options,
+    ("time -now", "time -start moving", "time -elapsed moving", "time -sleep 500ms"),
+)

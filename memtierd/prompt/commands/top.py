@@ -1,5 +1,6 @@
 """top: a live view of processes, nodes and movement on the whole terminal."""
 
+import os
 import select
 import shutil
 import sys
@@ -19,7 +20,7 @@ from memtierd.prompt.top_view import Snapshot, look, picture
 
 _OTHER_SCREEN, _OWN_SCREEN = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
-_LEAVE = ("q", "Q", "\x1b", "\x04", "")
+_LEAVE = (b"q", b"\x04", b"")
 
 
 @attrs.frozen(kw_only=True)
@@ -58,6 +59,7 @@ def _print(context: Context, options: Options) -> None:
             time.sleep(options.interval)
         before, shown = _next(context, before, 1000, 1000)
         context.lines([*shown, ""])
+        context.out.flush()
 
 
 def _next(context: Context, before: Snapshot | None, columns: int, lines: int) -> tuple[Snapshot, list[str]]:
@@ -87,7 +89,13 @@ def _whole_screen() -> Iterator[None]:
 def _is_left(seconds: float) -> bool:
     """Wait for a key; return whether it is one that leaves."""
     ready, _, _ = select.select([sys.stdin], [], [], seconds)
-    return bool(ready) and sys.stdin.read(1) in _LEAVE
+    return bool(ready) and os.read(sys.stdin.fileno(), 1) in _LEAVE  # what is typed behind it is for the prompt
 
 
-COMMAND = Command("top", "a live view of processes, nodes and movement; q leaves it", run, Options)
+COMMAND = Command(
+    "top",
+    "a live view of processes, nodes and movement; q leaves it",
+    run,
+    Options,
+    ("top", "top -interval 500ms", "top -count 10 -interval 1s | grep node"),
+)
