@@ -4,6 +4,7 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -103,6 +104,8 @@ class Control:
         self._wall_ns = wall_ns
         self._watched = Watched(roots)
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._waiting: deque[Message] = deque()
+        """Taken out of the inbox during a tick, to be taken in after it."""
         self._interval_ns = 0
         self._due_ns = 0
         self._look_due_ns = 0
@@ -180,10 +183,7 @@ class Control:
 
     def _run(self) -> None:
         while True:
-            try:
-                message = self._inbox.get(timeout=self._wait_s())
-            except queue.Empty:
-                message = None
+            message = self._next_message()
             if isinstance(message, _Stop):
                 self._watched.drop(frozenset(self._watched.keys))
                 return
@@ -301,13 +301,25 @@ class Control:
         return plan
 
     def _take_reports(self) -> None:
-        """Take in everything that is waiting, so that reports of what was taken back count in this tick."""
+        """Take in the reports that are waiting, so that what was taken back counts in this tick.
+
+        Everything else waits in its order until the tick is over: it could want a tick itself.
+        """
         for _ in range(self._inbox.qsize()):
             message = self._inbox.get()
-            if isinstance(message, _Stop):
-                self._inbox.put(message)
-                return
-            self._take(message)
+            if isinstance(message, MoveReport | CallReport):
+                self._take(message)
+            else:
+                self._waiting.append(message)
+
+    def _next_message(self) -> Message | None:
+        """Return the next message, None when none has come in time."""
+        if self._waiting:
+            return self._waiting.popleft()
+        try:
+            return self._inbox.get(timeout=self._wait_s())
+        except queue.Empty:
+            return None
 
     def _hand_over(self, moves: Plan) -> None:
         """Queue what the mover can do until the tick after the next; the rest is planned again then."""

@@ -19,7 +19,7 @@ PROGRAMS = ("bpftrace", "perf")
 CONNECTIONS = ["tracefs", "sysfs", *PROGRAMS]
 SAMPLE = ROOT / "sample-configs/memtierd-heat-damon.yaml"
 
-# Hot needs more than a few samples in a hundred: so many has a region at the edge of the hot part with some of its pages.
+# Hot needs more than a few samples in a hundred: a region at the edge of the hot part has that many.
 HEAT = """
 policy:
   name: heat
