@@ -37,23 +37,31 @@ def changes(before: Any, after: Any, path: str = "") -> list[Change]:
 def values(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """Yield the path and the text of every value in a parameter tree."""
     if isinstance(tree, Part):
-        yield _below(path, "name"), tree.name
+        yield below(path, "name"), tree.name
         yield from values(tree.params, path)
     elif attrs.has(type(tree)):
         for field in attrs.fields(type(tree)):
             if not (isinstance(tree, PolicyParams) and field.name in SHORT_FORMS):
-                yield from values(getattr(tree, field.name), _below(path, key_of(field.name)))
+                yield from values(getattr(tree, field.name), below(path, key_of(field.name)))
     elif isinstance(tree, dict):
         for key, value in tree.items():
-            yield from values(value, _below(path, str(key)))
-    elif isinstance(tree, tuple) and any(isinstance(item, Part) or attrs.has(type(item)) for item in tree):
+            yield from values(value, below(path, str(key)))
+    elif isinstance(tree, tuple) and any(map(has_values, tree)):
         for number, item in enumerate(tree):
-            yield from values(item, _below(path, str(number)))
+            yield from values(item, below(path, str(number)))
     elif tree is not None:
         yield path, _text(tree)
 
 
-def _below(path: str, key: str) -> str:
+def has_values(value: Any) -> bool:
+    """Return whether `value` is a part or parameters, or a tuple of them, and no value itself."""
+    if isinstance(value, tuple):
+        return any(map(has_values, value))
+    return attrs.has(type(value))
+
+
+def below(path: str, key: str) -> str:
+    """Return the path of what has this key in what is at `path`."""
     return f"{path}.{key}" if path else key
 
 

@@ -1,6 +1,6 @@
 """What makes a policy complete: whom it watches, also in the short forms, and the parts that a file may leave out."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
@@ -43,15 +43,18 @@ def _complete_policy(structurer: Structurer, node: tree.Node, cls: type[PolicyPa
     made: PolicyParams = attrs.evolve(
         params,
         pidwatcher=params.pidwatcher or pidwatcher,
-        tracker=params.tracker or (_default_tracker(structurer, params) if cls.watches else None),
+        tracker=params.tracker or default_tracker(params, structurer.default),
         mover=structurer.default("mover") if params.mover is None else params.mover,
         **dict.fromkeys(SHORT_FORMS, ()),
     )
     return made
 
 
-def _default_tracker(structurer: Structurer, params: PolicyParams) -> Part:
-    default: Part = structurer.default("tracker", params.default_tracker)
+def default_tracker(params: PolicyParams, default_part: Callable[[str, str], Any]) -> Part | None:
+    """Return the tracker of a policy that names none; `default_part` gives a part by kind and name."""
+    if not params.watches:
+        return None
+    default: Part = default_part("tracker", params.default_tracker)
     return attrs.evolve(default, params=attrs.evolve(default.params, **params.tracker_defaults))
 
 

@@ -27,7 +27,7 @@ from memtierd.config.problems import Invalid, Place, Problem, quoted
 from memtierd.config.scalars import Value, resolve
 
 # What YAML allows, without the line breaks that only YAML 1.1 knew (they would shift lines) and byte order marks.
-_FORBIDDEN = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+FORBIDDEN = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+(?:#[^\n]*\s*)*)*")
 _SYNTAX = "the syntax of YAML 1.2 or JSON"
 
@@ -95,7 +95,7 @@ def _check_characters(source: Source) -> None:
         if len(text) > MAX_LINE_CHARACTERS:
             place = source.locate(line, MAX_LINE_CHARACTERS)
             raise Invalid([Problem(place, "the line is too long", f"at most {MAX_LINE_CHARACTERS} characters")])
-    found = _FORBIDDEN.search(source.text)
+    found = FORBIDDEN.search(source.text)
     if found:
         line = source.text.count("\n", 0, found.start())
         column = found.start() - (source.text.rfind("\n", 0, found.start()) + 1)

@@ -95,18 +95,28 @@ _parse_pid = _integer("pid", _LOW_PID, _HIGH_PID)
 
 SWITCH = Kind(_boolean, "")
 TEXT = Kind(str, "TEXT")
-COUNT = Kind(_integer("count", 0, MAX_COUNT), "N")
-PAGE_COUNT = Kind(_integer("number of pages", 1, 1 << 40), "PAGES")
-NODE = Kind(_integer("node", *UNIT_BOUNDS["node"]), "NODE", completes="node")
-PFN = Kind(_integer("page frame number", 0, (1 << 52) - 1), "PFN")
-PID = Kind(_parse_pid, "PID", completes="pid")
+COUNT = Kind(_integer("count", 0, MAX_COUNT), "N", "a number, 0 or more")
+PAGE_COUNT = Kind(_integer("number of pages", 1, 1 << 40), "PAGES", "a number of pages, 1 or more")
+NODE = Kind(_integer("node", *UNIT_BOUNDS["node"]), "NODE", "the number of a NUMA node", completes="node")
+PFN = Kind(_integer("page frame number", 0, (1 << 52) - 1), "PFN", "the number of a page frame of the machine's memory")
+PID = Kind(_parse_pid, "PID", "the id of a process", completes="pid")
 PIDS = Kind(_list(_parse_pid, "pids"), "PID[,PID...]", completes="pid", is_list=True)
-ADDRESS = Kind(parse_address, "ADDR")
-RANGES = Kind(_list(parse_range, "address ranges"), "RANGE[,RANGE...]")
+ADDRESS = Kind(parse_address, "ADDR", "a hexadecimal address, with or without `0x`")
+RANGES = Kind(
+    _list(parse_range, "address ranges"),
+    "RANGE[,RANGE...]",
+    "`START` (one page), `START-END` or `START+SIZE`, such as `7f2a40000000+64M`; addresses are hexadecimal, both ends"
+    " are rounded down to whole pages; SIZE is a number with `k`, `M`, `G` or `T`, or bytes",
+)
 NAMES = Kind(_list(str.strip, "names"), "NAME[,NAME...]", is_list=True)
-STATES = attrs.evolve(NAMES, metavar="STATE[,STATE...]", completes="state")
-FILE = Kind(str, "FILE", completes="file")
-DURATION = Kind(_duration_s, "TIME")
+STATES = attrs.evolve(
+    NAMES,
+    metavar="STATE[,STATE...]",
+    form="states of regions, of how they are used or where they are: see [states](states.md)",
+    completes="state",
+)
+FILE = Kind(str, "FILE", "the path of a file", completes="file")
+DURATION = Kind(_duration_s, "TIME", "a number with `ms`, `s`, `m`, `h` or `d`; without a unit it is seconds")
 """Seconds as float."""
 REST = Kind(str, "ARGS", takes_rest=True)
 

@@ -11,6 +11,7 @@ from memtierd.prompt.completion import Values
 from memtierd.prompt.context import DaemonPort
 from memtierd.reconcile import Reconciler
 from memtierd.regions.lifecycle import PLACEMENT
+from memtierd.text import printable
 
 _PATIENCE_S = 1.0
 """Nobody waits longer for a completion."""
@@ -48,7 +49,7 @@ def _processes(daemon: DaemonPort) -> Iterator[tuple[str, str]]:
     """Yield the tracked processes, or where none is tracked those of the machine that have memory of their own."""
 
     def tracked(reconciler: Reconciler) -> list[tuple[str, str]]:
-        return [(str(facts.key.pid), facts.name) for _, facts in reconciler.processes.rows()]
+        return [(str(facts.key.pid), printable(facts.name)) for _, facts in reconciler.processes.rows()]
 
     found = daemon.call(tracked, _PATIENCE_S)
     yield from found or _of_machine(daemon)
@@ -61,7 +62,7 @@ def _of_machine(daemon: DaemonPort) -> Iterator[tuple[str, str]]:
         except MemtierdError:
             continue
         if process.has_memory:
-            yield str(pid), process.name
+            yield str(pid), printable(process.name)
 
 
 def _states(daemon: DaemonPort) -> Iterator[tuple[str, str]]:

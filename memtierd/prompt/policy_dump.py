@@ -15,16 +15,6 @@ from memtierd.prompt.tables import Column, Table, from_rows
 from memtierd.reconcile import Reconciler
 from memtierd.units import GIB, PAGE_BYTES, parse_duration_ns
 
-USAGE = """\
-policy -dump accessed [TIME,TIME[,TIME...] [PID[,PID...]]]
-                          memory by the time since its last access: between each two times;
-                          0 as the last one means any time (default: the durations of the age policy)
-policy -dump heatmap      every region with its heat and class (heat policy)
-policy -dump heatgram [CLASSES]
-                          memory in each heat class (heat policy)
-policy -dump forecast     the forecaster and its parameters (heat policy)
-"""
-
 ACCESSED = (
     Column("pid", "pid", "%8s"),
     Column("at_least_s", "lastaccs>=[s]", "%13.3f", "%.3f"),

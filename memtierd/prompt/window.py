@@ -25,6 +25,11 @@ class Window:
         return most if self.columns is None else min(most, max(self.columns, 40))
 
 
+def is_terminal(out: Writer) -> bool:
+    """Return whether a writer's text goes straight to a terminal, not through a shell or to the log."""
+    return isinstance(out, Output) and out.isatty()
+
+
 def window_of(out: Writer) -> Window:
     """Return the window in which a writer's text is seen: only output that goes straight to a terminal has one."""
     return Window(out.columns, out.has_colours) if isinstance(out, Output) else Window()

@@ -45,6 +45,7 @@ BAD_VALUES = (
     "\\",
     "%s%n%d",
     "é\u202e",
+    "\x1b[31m\x07",
     "x" * 5000,
     "/nonexistent/file",
     "/",
@@ -82,18 +83,18 @@ def child() -> Iterator[int]:
 
 
 @pytest.fixture
-def session(tmp_path: object) -> Iterator[tuple[Session, io.StringIO]]:
+def session(tmp_path: object) -> Iterator[tuple[Session, io.StringIO, io.StringIO]]:
     os.chdir(str(tmp_path))
     daemon = Daemon(dry_run=True)
     daemon.start()
-    err = io.StringIO()
-    yield Session(daemon, io.StringIO(), err), err
+    out, err = io.StringIO(), io.StringIO()
+    yield Session(daemon, out, err), out, err
     assert daemon.call(lambda reconciler: len(reconciler.node_ids)) >= 1, "the control thread has ended"
     daemon.stop()
 
 
-def give(session: tuple[Session, io.StringIO], line: str) -> None:
-    """Run one line, which must end in time and without a bug."""
+def give(session: tuple[Session, io.StringIO, io.StringIO], line: str) -> None:
+    """Run one line, which must end in time, without a bug, and without a control character."""
 
     def hangs(_number: int, _frame: object) -> None:
         raise AssertionError(f"no answer within {ONE_LINE_S} s: {line!r}")
@@ -107,11 +108,14 @@ def give(session: tuple[Session, io.StringIO], line: str) -> None:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
-    said = session[1].getvalue()
-    session[1].seek(0)
-    session[1].truncate()
+    out, said = (stream.getvalue() for stream in session[1:])
+    for stream in session[1:]:
+        stream.seek(0)
+        stream.truncate()
     assert status != BUG, f"{line!r}: {said}"
     assert "Traceback" not in said, line
+    assert all(text.isprintable() for text in said.split("\n")), f"{line!r}: {said!r}"
+    assert "|" in line or all(text.isprintable() for text in out.split("\n")), f"{line!r}: {out!r}"
 
 
 def flags() -> Iterator[tuple[Command, Flag]]:
@@ -123,7 +127,7 @@ def flags() -> Iterator[tuple[Command, Flag]]:
 
 
 @pytest.mark.root
-def test_every_flag_with_every_kind_of_bad_value(session: tuple[Session, io.StringIO]) -> None:
+def test_every_flag_with_every_kind_of_bad_value(session: tuple[Session, io.StringIO, io.StringIO]) -> None:
     for command, flag in flags():
         for value in BAD_VALUES:
             name = f"-{flag.name}" if flag.name else ""
@@ -132,7 +136,7 @@ def test_every_flag_with_every_kind_of_bad_value(session: tuple[Session, io.Stri
 
 
 @pytest.mark.root
-def test_random_lines(session: tuple[Session, io.StringIO], child: int) -> None:
+def test_random_lines(session: tuple[Session, io.StringIO, io.StringIO], child: int) -> None:
     seed = int(os.environ.get("MEMTIERD_FUZZ_SEED", random.randrange(1 << 30)))
     chance = random.Random(seed)
     print(f"MEMTIERD_FUZZ_SEED={seed}")  # shown when it fails

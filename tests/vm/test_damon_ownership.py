@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from tests.vm.scenes import ROOT, Memtierd, meme, memtierd, until
+from tests.vm.scenes import PATIENCE_S, ROOT, Memtierd, meme, memtierd, until
 
+T = TypeVar("T")
 KDAMONDS = Path("/sys/kernel/mm/damon/admin/kdamonds")
 INSTANCES = Path("/sys/kernel/tracing/instances")
 NOTES = Path("/run/memtierd")
@@ -27,19 +31,32 @@ policy:
 """
 
 
+def patiently(access: Callable[[], T]) -> T:
+    """Return what an access returns: all files of DAMON share a lock, and say EBUSY while memtierd has it."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return access()
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
+
+
 def write(name: str, value: object) -> None:
     """Write one of DAMON's files."""
-    (KDAMONDS / name).write_text(f"{value}\n")
+    patiently(lambda: (KDAMONDS / name).write_text(f"{value}\n"))
 
 
 def read(name: str) -> str:
     """Read one of DAMON's files."""
-    return (KDAMONDS / name).read_text().strip()
+    return patiently((KDAMONDS / name).read_text).strip()
 
 
 def files(kdamond: int) -> dict[str, str]:
     """Return everything that sysfs says of a kdamond."""
-    return {str(path): path.read_text() for path in sorted((KDAMONDS / str(kdamond)).rglob("*")) if path.is_file()}
+    paths = sorted((KDAMONDS / str(kdamond)).rglob("*"))
+    return {str(path): patiently(path.read_text) for path in paths if path.is_file()}
 
 
 def instances() -> list[str]:
@@ -55,8 +72,9 @@ def kdamonds(count: int) -> Iterator[None]:
         yield
     finally:
         for number in range(count):
-            if read(f"{number}/state") == "on":
-                write(f"{number}/state", "off")
+            with suppress(PermissionError):  # it has ended with its last process
+                if read(f"{number}/state") == "on":
+                    write(f"{number}/state", "off")
         write("nr_kdamonds", 0)
 
 
@@ -70,8 +88,10 @@ def set_up(kdamond: int, pid: int) -> None:
 
 def monitors(kdamond: int, pid: int) -> bool:
     """Return whether a kdamond runs for this process."""
-    target = KDAMONDS / f"{kdamond}/contexts/0/targets/0/pid_target"
-    return read(f"{kdamond}/state") == "on" and target.exists() and target.read_text().strip() == str(pid)
+    target = f"{kdamond}/contexts/0/targets/0/pid_target"
+    with suppress(FileNotFoundError):
+        return read(f"{kdamond}/state") == "on" and read(target) == str(pid)
+    return False
 
 
 def kill(daemon: Memtierd) -> None:

@@ -96,4 +96,10 @@ def _wait(context: Context, timeout_s: float | None) -> None:
     context.line(f"mover wait received: {result.value}")
 
 
-COMMAND = Command("mover", "steer the mover, and move selected pages", run, Options)
+COMMAND = Command(
+    "mover",
+    "steer the mover, and move selected pages",
+    run,
+    Options,
+    ("mover -pages-to 1", "mover -wait -timeout 30s", 'mover -config {"bandwidth": 200} -config-dump', "mover -tasks"),
+)

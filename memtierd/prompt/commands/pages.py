@@ -221,4 +221,15 @@ def _print_selected(context: Context) -> None:
         context.line(f"swap: {total}")
 
 
-COMMAND = Command("pages", "select pages of a process, and look at pages", run, Options)
+COMMAND = Command(
+    "pages",
+    "select pages of a process, and look at pages",
+    run,
+    Options,
+    (
+        "pages -pid 4242",
+        "pages -pid 4242 -node 0 -attrs Present,Exclusive,NotDirty",
+        "pages -pid 4242 -ranges 7f2a40000000+64k -pm 16",
+        "pages -pk 1565209 | grep ' 1$'",
+    ),
+)

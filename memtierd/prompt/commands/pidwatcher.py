@@ -103,4 +103,13 @@ def _dump(context: Context) -> None:
     context.lines(f"condition: {condition}" for condition in latest.conditions)
 
 
-COMMAND = Command("pidwatcher", "choose and run a pidwatcher by hand, and print the processes it finds", run, Options)
+COMMAND = Command(
+    "pidwatcher",
+    "choose and run a pidwatcher by hand, and print the processes it finds",
+    run,
+    Options,
+    (
+        'pidwatcher -create cgroups -config {"cgroups": ["/sys/fs/cgroup/foobar"]} -poll -dump',
+        "pidwatcher -listener tracker -start",
+    ),
+)

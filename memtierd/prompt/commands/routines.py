@@ -86,4 +86,13 @@ def _state(view: RoutineView) -> str:
     return f'{view.number} routine "{view.name}": running={str(view.is_running).lower()}'
 
 
-COMMAND = Command("routines", "make and run commands that run beside the policy", run, Options)
+COMMAND = Command(
+    "routines",
+    "make and run commands that run beside the policy",
+    run,
+    Options,
+    (
+        'routines -create statactions -config {"intervalms": 1000, "intervalcommand": ["date"]} -start',
+        "routines -use 1 -stop",
+    ),
+)

@@ -225,4 +225,10 @@ def _amount(pages: int) -> str:
     return f"{pages} pages ({format_bytes(pages * PAGE_BYTES)})"
 
 
-COMMAND = Command("swap", "swap memory of processes in and out", run, Options)
+COMMAND = Command(
+    "swap",
+    "swap memory of processes in and out",
+    run,
+    Options,
+    ("swap -pid 4242 -out -status", "swap -pid-cgroups '/sys/fs/cgroup/foobar/*' -in", "swap -pids 4242,4300 -vaddrs"),
+)

@@ -17,6 +17,7 @@ from memtierd.prompt.context import Context
 from memtierd.prompt.grammar import Command, flag
 from memtierd.prompt.kinds import COUNT, DURATION
 from memtierd.prompt.top_view import Snapshot, look, picture
+from memtierd.prompt.window import is_terminal
 
 _OTHER_SCREEN, _OWN_SCREEN = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -33,10 +34,11 @@ class Options:
 
 def run(context: Context, options: Options) -> None:
     """Show picture after picture until `q` is typed."""
-    if options.count is not None and not sys.stdout.isatty():
+    shown_here = is_terminal(context.out)
+    if options.count is not None and not shown_here:
         _print(context, options)
         return
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (sys.stdin.isatty() and shown_here):
         raise CommandError("top needs a terminal; without one give -count, or use regions, plan and stats")
     with _whole_screen():
         before: Snapshot | None = None

@@ -116,4 +116,14 @@ def _dump(context: Context, words: Sequence[str]) -> None:
     dump_raw(context, words[1:])
 
 
-COMMAND = Command("tracker", "choose and run a tracker by hand, and print what it counted", run, Options)
+COMMAND = Command(
+    "tracker",
+    "choose and run a tracker by hand, and print what it counted",
+    run,
+    Options,
+    (
+        'tracker -create softdirty -config {"scanintervalms": 1000} -start 4242',
+        "tracker -counters | tail",
+        "tracker -dump raw start",
+    ),
+)

@@ -117,7 +117,7 @@ def test_limits_from_the_configuration_ascend(prompt: Prompt, daemon: FakeDaemon
         ("accessed 0,0 abc", 1, "-dump accessed: invalid pid 'abc'"),
         ("accessed 0,0 42,999", 1, "-dump accessed: not tracked: pid 999"),
         ("heatmap", 1, "-dump heatmap: the policy keeps no heat"),
-        ("bogus", 2, "unknown -dump 'bogus', expected accessed, heatmap, heatgram or forecast"),
+        ("bogus", 2, "unknown -dump 'bogus', expected accessed, heatmap"),
     ],
 )
 def test_wrong_dumps(prompt: Prompt, daemon: FakeDaemon, words: str, status: int, said: str) -> None:

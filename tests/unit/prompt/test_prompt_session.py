@@ -25,7 +25,7 @@ from tests.unit.prompt.prompt_fakes import FakeDaemon, Prompt
         ("q", 0, "quit.\n", ""),
         ("nop | echo from shell", 0, "from shell\n", ""),
         ("| echo alone", 0, "alone\n", ""),
-        ("help help nop | wc -l", 0, "3\n", ""),
+        ("help nop q | wc -l", 0, "2\n", ""),
         ("nop -h", 0, "nop: do nothing\n", ""),
         ("nop -h | tr a-z A-Z", 0, "NOP: DO NOTHING\n", ""),
         ("nop | exit 3", 3, "", ""),
