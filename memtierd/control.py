@@ -31,6 +31,8 @@ LOG = logging.getLogger("memtierd")
 T = TypeVar("T")
 _MOST_NAMED = 10
 """How many processes one event names in the log before it only counts them."""
+_PATIENCE_S = 60.0
+"""How long the daemon itself waits for the control thread; a person at the prompt gives up sooner."""
 _LOOK_NS = 1_000_000_000
 """How often processes are looked at whether they have ended."""
 
@@ -156,7 +158,7 @@ class Control:
             self._interval_ns = interval_ms * 1_000_000
             self._due_ns = self._clock_ns() + self._interval_ns
 
-        self.call(change)
+        self.call(change, _PATIENCE_S)
 
     def tick_now(self) -> Plan:
         """Decide at once and return the plan."""
@@ -164,7 +166,7 @@ class Control:
 
     def watch(self, keys: frozenset[ProcessKey]) -> None:
         """Manage exactly these processes from now on."""
-        self.call(lambda _: self._take_membership(Membership(keys, ())))
+        self.call(lambda _: self._take_membership(Membership(keys, ())), _PATIENCE_S)
 
     def forecast_with(self, port: ForecastPort | None) -> None:
         """Decide by what this one forecasts from now on, None: by observed heat."""
@@ -173,11 +175,11 @@ class Control:
             self._desk.use(port)
             self.conditions.hold("forecaster", ())
 
-        self.call(change)
+        self.call(change, _PATIENCE_S)
 
     def announce_targets(self) -> None:
         """Tell `on_targets` of the processes that are managed already."""
-        self.call(lambda _: self.on_targets(self._watched.keys))
+        self.call(lambda _: self.on_targets(self._watched.keys), _PATIENCE_S)
 
     # the control thread
 

@@ -26,7 +26,7 @@ from memtierd.placement.limits import room_pages
 from memtierd.placement.plan import Obstacle, Plan, empty_plan, is_guard
 from memtierd.placement.planning import Candidates, Whereabouts, make_plan
 from memtierd.placement.wrong import wrong_pages
-from memtierd.policies.common import History, Place, Policy
+from memtierd.policies.common import History, Place, Policy, decide_alike
 from memtierd.regions import geometry, history, lifecycle
 from memtierd.regions.columns import JUDGED, MOST, OBSTACLE_BASE, SHOWN
 from memtierd.regions.journal import ACTIVITY, PLACEMENT, Journal
@@ -348,8 +348,12 @@ class Reconciler:
     def set_policy(self, policy: Policy) -> None:
         """Decide by another policy from now on; access times and heat are kept, states start as unknown.
 
+        Where only common parameters differ, states stay, too, and where regions should be, and what they wait for.
         Heat that the policy before did not keep says nothing: regions are judged from the next scan on then.
         """
+        if decide_alike(policy.params, self.policy.params):
+            self.policy = policy
+            return
         if policy.activity.declaration != self.policy.activity.declaration:
             self.journal.drop(ACTIVITY)
         if policy.heat is not None and self.policy.heat is None:

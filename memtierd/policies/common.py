@@ -114,6 +114,12 @@ def _cgroups_of(watcher: Part | None) -> Iterator[str]:
         yield from _cgroups_of(source)
 
 
+def decide_alike(one: PolicyParams, other: PolicyParams) -> bool:
+    """Return whether two policies judge every region alike: they differ in nothing but common parameters."""
+    common = {field.name: getattr(one, field.name) for field in attrs.fields(PolicyParams)}
+    return type(one) is type(other) and attrs.evolve(other, **common) == one
+
+
 @attrs.frozen
 class Place:
     """Nodes that are equally right for a region; no nodes: anywhere is right; -1: swapped out."""

@@ -2,12 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
 
 from memtierd.errors import MemtierdError
+from memtierd.parameters import Part
 from memtierd.routines.params import StatActionsParams
 from memtierd.routines.routine import STOP_TIMEOUT_S, Ports, Routine
 
@@ -17,6 +18,7 @@ REGISTRY: dict[str, type[Any]] = {"statactions": StatActionsParams}
 
 @attrs.define(eq=False)
 class _Slot:
+    number: int
     name: str
     params: StatActionsParams | None = None
     routine: Routine | None = None
@@ -33,7 +35,7 @@ class RoutineView:
 
 
 class Routines:
-    """Routines numbered from 1 in the order of their creation.  All methods may be called from any thread."""
+    """Routines, each with a number that it keeps, from 1 on.  All methods may be called from any thread."""
 
     def __init__(self, ports: Ports, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self._ports = ports
@@ -42,11 +44,10 @@ class Routines:
         self._slots: list[_Slot] = []
 
     def views(self) -> list[RoutineView]:
-        """Return all routines in the order of their numbers."""
+        """Return all routines in the order in which they were made, or are in the configuration."""
         with self._lock:
             return [
-                RoutineView(number, slot.name, slot.params, slot.routine is not None)
-                for number, slot in enumerate(self._slots, 1)
+                RoutineView(slot.number, slot.name, slot.params, slot.routine is not None) for slot in self._slots
             ]
 
     def create(self, name: str) -> int:
@@ -54,8 +55,9 @@ class Routines:
         if name not in REGISTRY:
             raise MemtierdError(f"invalid routine name {name!r}; there are: {', '.join(sorted(REGISTRY))}")
         with self._lock:
-            self._slots.append(_Slot(name))
-            return len(self._slots)
+            slot = _Slot(_free_number(self._slots), name)
+            self._slots.append(slot)
+            return slot.number
 
     def configure(self, number: int, params: StatActionsParams) -> None:
         """Give a routine its parameters; one that runs is started anew with them."""
@@ -90,6 +92,38 @@ class Routines:
             slot.routine = None
             self._ports.hold(f"routine {number} {slot.name}", ())
 
+    def become(self, parts: Sequence[Part], *, start: bool) -> None:
+        """Have exactly these routines: equal ones go on as they are, others stop.
+
+        With `start` those that don't run are started; without it only those that take the place of one that ran.
+        """
+        with self._lock:
+            kept = self._matched(parts)
+            dropped = [slot for slot in self._slots if slot not in kept]
+            were_running = {slot.number for slot in dropped if slot.routine is not None}
+            for slot in dropped:
+                self.stop(slot.number)
+            free = [slot.number for slot in dropped]
+            slots: list[_Slot] = []
+            for part, slot in zip(parts, kept, strict=True):
+                number = free.pop(0) if slot is None and free else _free_number([*filter(None, kept), *slots])
+                slots.append(slot or _Slot(number, part.name, part.params))
+            self._slots = slots
+            for slot in slots:
+                if start or slot.number in were_running:
+                    self.start(slot.number)
+
+    def _matched(self, parts: Sequence[Part]) -> list[_Slot | None]:
+        """Return for each part the slot that is set up just so, each slot once."""
+        left = list(self._slots)
+        found: list[_Slot | None] = []
+        for part in parts:
+            slot = next((slot for slot in left if (slot.name, slot.params) == (part.name, part.params)), None)
+            if slot is not None:
+                left.remove(slot)
+            found.append(slot)
+        return found
+
     def stop_all(self) -> None:
         """Stop all routines, at the same time."""
         with self._lock:
@@ -103,6 +137,14 @@ class Routines:
                 slot.routine = None
 
     def _slot(self, number: int) -> _Slot:
-        if not 1 <= number <= len(self._slots):
-            raise MemtierdError(f"invalid routine {number}, the last one is {len(self._slots)}")
-        return self._slots[number - 1]
+        for slot in self._slots:
+            if slot.number == number:
+                return slot
+        last = max((slot.number for slot in self._slots), default=0)
+        raise MemtierdError(f"invalid routine {number}, the last one is {last}")
+
+
+def _free_number(slots: Sequence[_Slot]) -> int:
+    """Return the lowest number that no slot has."""
+    taken = {slot.number for slot in slots}
+    return next(number for number in range(1, len(taken) + 2) if number not in taken)

@@ -27,9 +27,10 @@ class Limits:
         self._teller: object = None
         self._telling = threading.Lock()
 
-    def begin(self) -> Callable[[Tracked], None]:
-        """Track nothing until it is told what; return the function that tells it, as often as it likes.
+    def begin(self, *, keep: bool = False) -> Callable[[Tracked], None]:
+        """Track nothing (with `keep`: what is tracked now) until it is told what; return the function that tells it.
 
+        It may be called as often as one likes.
         Whoever is late and tells after `lift`, or another `begin`, is not heard.
         """
         teller = object()
@@ -40,7 +41,9 @@ class Limits:
                     self._ranges = ranges
 
         with self._telling:
-            self._ranges, self._teller = {}, teller
+            self._teller = teller
+            if not keep:
+                self._ranges = {}
         return tell
 
     def lift(self) -> None:

@@ -6,8 +6,8 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 
-GRACE_S = 0.5
-"""How long programs may take to end in order before they are killed."""
+_GRACE_S = 0.5
+"""How long the programs may take to end by themselves once one of them has."""
 _KILLED_S = 0.5
 """A killed process ends at once unless the kernel holds it; then it is left to its fate."""
 _POLL_S = 0.01
@@ -32,7 +32,7 @@ class Pipeline:
             for command in commands:
                 self._stages.append(self._start(command, environment, errors_end))
         except OSError:
-            self.end()
+            self.kill()
             raise
         finally:
             os.close(errors_end)
@@ -46,21 +46,29 @@ class Pipeline:
         return stream.fileno()
 
     def end(self) -> str:
-        """End all programs, in order if they do so soon, else by force; return how those that failed ended.
+        """Wait a little until the programs have ended, kill those that have not; return how those that failed ended.
 
-        That is a text such as "ended with status 1", "was killed by SIGKILL" or, when all was well, "ended".
+        For a pipeline that has ended by itself.  The text is such as "ended with status 1", "was killed by SIGKILL"
+        or, when all was well, "ended".
         """
         if not self._ended:
-            self._ended = True
             self._let_go()
-            # No program was waited for yet, so the group's number is still that of our first program.
-            if self._stages:
-                self._wait_in_order()
-                _kill_group(self._stages[0].pid)
-            for stage in self._stages:
-                _reap(stage)
-            os.close(self.errors)
+            self._wait_in_order()
+        self.kill()
         return _outcome([stage.returncode for stage in self._stages])
+
+    def kill(self) -> None:
+        """Kill all programs: what they have of the kernel is in descriptors, which close with them."""
+        if self._ended:
+            return
+        self._ended = True
+        self._let_go()
+        # No program was waited for yet, so the group's number is still that of our first program.
+        if self._stages:
+            _kill_group(self._stages[0].pid)
+        for stage in self._stages:
+            _reap(stage)
+        os.close(self.errors)
 
     def _start(
         self, command: Sequence[str], environment: Mapping[str, str], errors_end: int
@@ -88,7 +96,7 @@ class Pipeline:
                     stream.close()
 
     def _wait_in_order(self) -> None:
-        deadline = time.monotonic() + GRACE_S
+        deadline = time.monotonic() + _GRACE_S
         while time.monotonic() < deadline and not all(_has_ended(stage) for stage in self._stages):
             time.sleep(_POLL_S)
 

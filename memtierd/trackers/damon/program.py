@@ -77,7 +77,7 @@ class Program:
         return self._trouble
 
     def close(self) -> None:
-        """End the program and its thread, in about two seconds at most; the second call does nothing."""
+        """Kill the program and end its thread, at once unless the kernel holds it; the second call does nothing."""
         if self._stop < 0:
             return
         os.eventfd_write(self._stop, 1)
@@ -97,28 +97,30 @@ class Program:
                 return
 
     def _live(self, stop: int) -> str:
-        """Run the program until it ends or is to stop; return why it ended."""
+        """Run the program until it ends or is to stop; return why it ended by itself."""
         self.starts += 1
         try:
             pipeline = Pipeline(self._commands, self._environment)
         except OSError as error:
             return f"start {self.name}: {error.strerror}: {error.filename}"
-        said = b""
         try:
             said = self._read(pipeline, stop)
+            outcome = pipeline.end() if said is not None else ""
         finally:
-            outcome = pipeline.end()
+            pipeline.kill()
+        if said is None:
+            return ""
         return f"{self.name} {outcome}{_reason(said)}; it is started again, what DAMON reports meanwhile is lost"
 
-    def _read(self, pipeline: Pipeline, stop: int) -> bytes:
-        """Hand on what the program writes until its output ends or it is to stop; return its last errors."""
+    def _read(self, pipeline: Pipeline, stop: int) -> bytes | None:
+        """Hand on what the program writes until its output ends; return its last errors, None when it is to stop."""
         lines, error_lines, said = Lines(), Lines(), b""
         output, errors = pipeline.output, pipeline.errors
         sources: tuple[int, ...] = (stop, output, errors)
         while True:
             readable = _readable(sources)
             if stop in readable:
-                return said
+                return None
             if errors in readable:
                 chunk = os.read(errors, _CHUNK_BYTES)
                 said = (said + chunk)[-_ERRORS_BYTES:]
