@@ -9,7 +9,8 @@ from memtierd.linux.probe import Features
 from memtierd.model import SWAP_NODE, MachineFacts
 from memtierd.parameters import Part
 from memtierd.policies import PolicyParams
-from memtierd.trackers.abilities import abilities
+from memtierd.trackers.abilities import abilities, best_of_auto
+from memtierd.trackers.params import uses_accessed_bits
 from memtierd.units import PAGE_BYTES, format_bytes
 
 
@@ -55,8 +56,8 @@ def warnings(policy: Part, machine: MachineFacts, features: Features) -> list[st
     return [
         *_absent_nodes(params, machine),
         *_absent_swap(params, machine),
-        *_weak_tracker(params.tracker, features),
-        *(f"{text}; idle memory may be misjudged" for text in features.disturbs),
+        *_weak_trackers(params.tracker, machine, features),
+        *_disturbed(params.tracker, features),
         *(f"cgroup {path} does not exist yet" for path in _absent_cgroups(params.pidwatcher)),
     ]
 
@@ -74,15 +75,38 @@ def _absent_swap(params: PolicyParams, machine: MachineFacts) -> Iterator[str]:
         yield "the policy swaps memory out and the system has no swap space; add some (swapon)"
 
 
-def _weak_tracker(tracker: Part | None, features: Features) -> Iterator[str]:
-    if tracker is None or tracker.name == "auto":
-        return
-    if tracker.name == "multi":
-        for member in tracker.params.trackers:
-            yield from _weak_tracker(member, features)
-    feature = next((f for f in features.features if f.name == tracker.name), None)
-    if feature is not None and not feature.works:
-        yield f"tracker {tracker.name} does not work here: {feature.detail}"
+def _weak_trackers(tracker: Part | None, machine: MachineFacts, features: Features) -> Iterator[str]:
+    able = {(ability.kind, ability.name): ability for ability in abilities(features, len(machine.nodes))}
+    for kind, name in dict.fromkeys(wanted for part in _trackers(tracker) for wanted in _wanted_of(part)):
+        # A connection is named once, and not beside the tracker: that one works when any connection does.
+        ability = able[kind, name]
+        if not ability.works:
+            yield f"{kind} {name} does not work here: {ability.detail}"
+
+
+def _trackers(tracker: Part | None) -> Iterator[Part]:
+    """Yield a tracker and all that it combines."""
+    if tracker is not None:
+        yield tracker
+        for member in getattr(tracker.params, "trackers", ()):
+            yield from _trackers(member)
+
+
+def _wanted_of(tracker: Part) -> Iterator[tuple[str, str]]:
+    """Yield what a tracker can't do without, as kind and name of an ability."""
+    connection = getattr(tracker.params, "connection", "auto").partition(" ")[0]
+    if connection != "auto":
+        yield "connection", connection
+    else:
+        yield "tracker", tracker.name
+    if getattr(tracker.params, "pagemap_bit_soft_dirty", None) is not None:
+        yield "tracker", "softdirty"
+
+
+def _disturbed(tracker: Part | None, features: Features) -> Iterator[str]:
+    names = ((best_of_auto(features) if part.name == "auto" else part.name, part.params) for part in _trackers(tracker))
+    if any(name is not None and uses_accessed_bits(name, params) for name, params in names):
+        yield from (f"{text}; idle memory may be misjudged" for text in features.disturbs)
 
 
 def _absent_cgroups(pidwatcher: Part | None) -> Iterator[str]:

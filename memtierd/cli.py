@@ -19,7 +19,6 @@ import attrs
 from memtierd import __version__
 from memtierd.errors import ConfigError, MemtierdError
 from memtierd.logs import open_log
-from memtierd.parameters import Part
 from memtierd.prompt.grammar import Command, UsageError, flag
 from memtierd.prompt.kinds import SWITCH, TEXT
 from memtierd.prompt.output import Output
@@ -155,9 +154,9 @@ def _schema_text() -> str:
 
 
 def _load(path: str) -> Any:
-    from memtierd.config import load_file  # noqa: PLC0415  only a configuration needs the YAML library
+    from memtierd.config import read_file  # noqa: PLC0415  only a configuration needs the YAML library
 
-    return load_file(path)
+    return read_file(path)
 
 
 def _check(options: Options, out: Output) -> int:
@@ -167,7 +166,7 @@ def _check(options: Options, out: Output) -> int:
     from memtierd.linux.numa import machine_facts  # noqa: PLC0415
     from memtierd.linux.probe import probe  # noqa: PLC0415
 
-    config = _load(options.config) if options.config is not None else None
+    config = _load(options.config).config if options.config is not None else None
     machine, features = machine_facts(), probe()
     for line in check.describe_machine(machine, features):
         out.write(f"{line}\n")
@@ -194,14 +193,15 @@ def _run(options: Options) -> int:
     # A shell starts what it puts into the background with SIGINT ignored; Python leaves that so, and so do we.
     termination = Termination()
     termination.take()
-    config = _load(options.config) if options.config is not None else None
+    file = _load(options.config) if options.config is not None else None
+    config = file and file.config
     daemon = Daemon(dry_run=options.dry_run)
     daemon.console = Console(daemon, sys.stdout, sys.stderr)
     session = Session(daemon, sys.stdout, sys.stderr, echo=options.echo)
     try:
         daemon.start()
         if config is not None:
-            _start_configured(daemon, config)
+            _start_configured(daemon, file)
         status = _run_commands(session, options)
         if status and options.e:
             LOG.info("a command failed: stopping")
@@ -226,32 +226,21 @@ def _run(options: Options) -> int:
     return status
 
 
-def _start_configured(daemon: Any, config: Any) -> None:
+def _start_configured(daemon: Any, file: Any) -> None:
     from memtierd import check  # noqa: PLC0415
     from memtierd.linux.capabilities import missing_capabilities  # noqa: PLC0415
 
+    policy, dry_run = file.config.policy, daemon.dry_run
     LOG.info("%s", check.summary(daemon.features))
     if lacking := check.permissions(missing_capabilities()):
         LOG.warning("%s", lacking)
-    if config.policy is not None:
-        _start_policy(daemon, config.policy)
-    for part in config.routines:
-        number = daemon.routines.create(part.name)
-        daemon.routines.configure(number, part.params)
-        if not daemon.dry_run:
-            daemon.routines.start(number)
-        LOG.info("routine %d %s %s", number, part.name, "not started: dry run" if daemon.dry_run else "started")
-
-
-def _start_policy(daemon: Any, policy: Part) -> None:
-    from memtierd import check  # noqa: PLC0415
-
-    for text in check.warnings(policy, daemon.machine(), daemon.features):
+    for text in check.warnings(policy, daemon.machine(), daemon.features) if policy is not None else ():
         LOG.warning("%s", text)
-    daemon.create_policy(policy.name)
-    daemon.configure_policy(policy.params)
-    daemon.start_policy()
-    LOG.info("policy %s started%s", policy.name, " as a dry run: nothing will be moved" if daemon.dry_run else "")
+    daemon.load(file)
+    if policy is not None:
+        LOG.info("policy %s started%s", policy.name, " as a dry run: nothing will be moved" if dry_run else "")
+    for number, routine in enumerate(file.config.routines, 1):
+        LOG.info("routine %d %s %s", number, routine.name, "not started: dry run" if dry_run else "started")
 
 
 def _run_commands(session: Any, options: Options) -> int:

@@ -7,34 +7,38 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from memtierd import forecasters, policies, trackers, watchers
+from memtierd import policies, trackers, watchers
 from memtierd.conditions import Held
 from memtierd.control import Control
+from memtierd.effective import Effective
 from memtierd.errors import MemtierdError, NotConfiguredError
-from memtierd.forecasters import ForecastThread
 from memtierd.linux.numa import machine_facts
 from memtierd.linux.pressure import pressure
 from memtierd.linux.probe import Features, probe
 from memtierd.linux.roots import ROOTS, Roots
-from memtierd.model import CallReport, MachineFacts, MoveReport, Scan
+from memtierd.model import CallReport, MachineFacts, MoveReport
 from memtierd.mover import Mover, MoverParams
 from memtierd.mover.host import host_kernel
 from memtierd.parameters import Part, option_of
 from memtierd.placement.plan import Plan
 from memtierd.policies import PolicyParams
 from memtierd.policies.age import AgeParams
-from memtierd.policies.heat import HeatParams
+from memtierd.policy_runner import PolicyRunner, Workers
 from memtierd.reconcile import Reconciler
 from memtierd.routines import Console, Ports, Routines
-from memtierd.trackers import Scanner, Tracker
+from memtierd.text import printable
+from memtierd.trackers import Tracker
+from memtierd.tracking import Tracking
 from memtierd.watchers import Watcher
 from memtierd.watchers.base import look_up
-from memtierd.watchers.pages_of_interest import PagesOfInterestWatcher
 from memtierd.watchers.selected import SelectedWatcher
+
+if TYPE_CHECKING:
+    from memtierd.config import Change, Config, ConfigFile, Edit
 
 LOG = logging.getLogger("memtierd")
 T = TypeVar("T")
@@ -55,7 +59,6 @@ class Daemon:
         self._kernel = trackers.linux_kernel(
             machine, pagemap_scan=self.features.works("pagemap_scan"), clock=time.monotonic_ns, roots=roots
         )
-        self._limits = self._kernel.limits
         self.mover = Mover(
             MoverParams(),
             host_kernel(lambda: (self._kernel.memory.node_map, self._reconciler.node_ids), roots),
@@ -70,14 +73,21 @@ class Daemon:
             Ports(self.control.count, self.control.hold, self._swapped_out_pages, lambda: self.console)
         )
         self.pidwatcher = SelectedWatcher(self._build_watcher, self.control.post, LOG.info, LOG.error)
-        self.tracker_name: str | None = None
-        self.tracker_params: Any = None
-        self.tracker: Tracker | None = None
-        self.policy_name: str | None = None
-        self.policy_params: PolicyParams | None = None
-        self.policy_running = False
-        self._scanner: Scanner | None = None
-        self._forecaster: ForecastThread | None = None
+        self.config_file: ConfigFile | None = None
+        """The configuration file as it was loaded last."""
+        self._applying = threading.RLock()
+        """One change of the configuration at a time; taken before the other lock."""
+        self._tracking = Tracking(self._build_tracker, self.control)
+        workers = Workers(
+            control=self.control,
+            mover=self.mover,
+            tracking=self._tracking,
+            pidwatcher=self.pidwatcher,
+            limits=self._kernel.limits,
+            machine=self.machine,
+            roots=roots,
+        )
+        self._policy = PolicyRunner(workers, dry_run=dry_run)
 
     def start(self) -> None:
         """Start the control thread; parts start when they are told to."""
@@ -88,8 +98,8 @@ class Daemon:
         """Stop everything, the mover after the system call under way."""
         self.routines.stop_all()  # before the lock is taken: one of their commands may hold it
         with self._lock:
-            self._stop_watching()
-            self._stop_tracking()
+            self._policy.stop()
+            self._tracking.choose(None)
             self.mover.stop()
             self.control.stop()
 
@@ -121,35 +131,49 @@ class Daemon:
     # the tracker
 
     @property
+    def tracker_name(self) -> str | None:
+        """Return the name of the tracker that was chosen, None before."""
+        return self._tracking.part.name if self._tracking.part is not None else None
+
+    @property
+    def tracker_params(self) -> Any:
+        """Return its parameters."""
+        return self._tracking.part.params if self._tracking.part is not None else None
+
+    @property
     def tracker_running(self) -> bool:
         """Return whether the tracker scans."""
-        return self._scanner is not None
+        return self._tracking.is_running
 
     @property
     def tracker_why(self) -> str:
         """Return why `auto` took the tracker that it took; empty when it was asked for by name."""
-        return self.tracker.why if self.tracker is not None else ""
+        return self._tracking.why
 
     def create_tracker(self, name: str) -> None:
         """Choose a tracker, with default parameters.  Raises MemtierdError when it can't work here."""
         with self._lock:
-            params = _known("tracker", name, trackers.REGISTRY)()
+            part = Part(name, _known("tracker", name, trackers.REGISTRY)())
             tracker: Tracker | None = None
             with suppress(NotConfiguredError):  # it is told when the tracker starts, unless it is configured first
-                tracker = trackers.build(name, params, self._kernel, self.features)
-            self._stop_tracking()
-            self.tracker_name, self.tracker_params, self.tracker = name, params, tracker
+                tracker = self._build_tracker(part)
+            self._tracking.choose(part, tracker)
 
     def configure_tracker(self, params: Any) -> None:
         """Give the chosen tracker other parameters; a running one goes on with them."""
         with self._lock:
-            name = self._chosen(self.tracker_name, "tracker")
-            running = self._scanner is not None
-            tracker = trackers.build(name, params, self._kernel, self.features)
-            self._stop_tracking()
-            self.tracker_params, self.tracker = params, tracker
-            if running:
-                self._start_tracking()
+            part = Part(self._chosen(self.tracker_name, "tracker"), params)
+            policy = self._effective_policy()
+            if self.policy_running and policy is not None and policy.params.watches:
+                self._policy.run(policy.name, attrs.evolve(policy.params, tracker=part))
+            else:
+                self._use_tracker(part)
+
+    def _use_tracker(self, part: Part) -> None:
+        running = self._tracking.is_running
+        self._tracking.choose(part, self._build_tracker(part))
+        if running:
+            self._tracking.start()
 
     def start_tracker(self, pids: Sequence[int]) -> None:
         """Track exactly these processes.  Raises MemtierdError when one of them can't be."""
@@ -160,15 +184,15 @@ class Daemon:
                 raise MemtierdError(f"track pid {pid}: it {reason}; give the pid of a running process")
             for error in found.refused:
                 raise error
-            self._stop_tracking(keep=True)
-            self._start_tracking()
+            self._tracking.stop()
+            self._tracking.start()
             self.control.watch(found.keys)
 
     def stop_tracker(self) -> None:
         """Stop scanning; what was learned stays in the table."""
         with self._lock:
             self._chosen(self.tracker_name, "tracker")
-            self._stop_tracking(keep=True)
+            self._tracking.stop()
 
     def reset_counters(self) -> None:
         """Set the access counts of all regions to 0."""
@@ -185,127 +209,156 @@ class Daemon:
 
     # the policy
 
+    @property
+    def policy_name(self) -> str | None:
+        """Return the name of the policy that was chosen, None before."""
+        return self._policy.name
+
+    @property
+    def policy_params(self) -> PolicyParams | None:
+        """Return its parameters, None before it was configured."""
+        return self._policy.params
+
+    @property
+    def policy_running(self) -> bool:
+        """Return whether it runs."""
+        return self._policy.is_running
+
     def create_policy(self, name: str) -> None:
         """Choose a policy; one that watches processes needs a configuration before it can start."""
         with self._lock:
             params = _known("policy", name, policies.REGISTRY)
-            self._stop_watching()
-            self.policy_name, self.policy_params = name, None if params.watches else params()
+            self._policy.choose(name, None if params.watches else params())
 
     def configure_policy(self, params: PolicyParams) -> None:
-        """Give the chosen policy its parameters; a running one is restarted with them and keeps what was learned."""
+        """Give the chosen policy its parameters; a running one goes on with them and keeps what was learned."""
         with self._lock:
-            self._chosen(self.policy_name, "policy")
-            running = self.policy_running
-            self.policy_params = params
-            if running:
-                self.start_policy()
+            name = self._chosen(self.policy_name, "policy")
+            if self.policy_running:
+                self._policy.run(name, params)
+            else:
+                self._policy.params = params
 
     def start_policy(self) -> None:
         """Watch, track and decide by the chosen policy; moves only when this is no dry run."""
         with self._lock:
-            name = self._chosen(self.policy_name, "policy")
-            params = self.policy_params
-            if params is None or (params.watches and not _is_complete(params)):
-                raise MemtierdError(
-                    f"start policy {name}: it has no configuration; give one with: policy -config CONFIG"
-                )
-            self._stop_watching()
-            tracker = self._build(params.tracker) if params.tracker else None
-            self._stop_tracking(keep=tracker is None)
-            if params.tracker:
-                self.tracker_name, self.tracker_params = params.tracker.name, params.tracker.params
-                self.tracker = tracker
-            self.mover.reconfigure(params.mover or MoverParams())
-            policy = policies.build(params)
-            self.call(lambda reconciler: reconciler.set_policy(policy))
-            if params.watches:
-                self._start_deciding(params)
-            else:
-                self.mover.replace(())  # no tick will take back what the policy before has planned
-            self.policy_running = True
-
-    def _start_deciding(self, params: PolicyParams) -> None:
-        if not self.dry_run:
-            self.mover.start()
-        if isinstance(params, HeatParams) and params.forecaster is not None:
-            self._start_forecasting(params.forecaster)
-        self._start_watching(params)  # first: it limits what is tracked
-        self._start_tracking()
-        self.control.tick_every(params.interval_ms)
+            self._policy.run(self._chosen(self.policy_name, "policy"), self.policy_params)
 
     def stop_policy(self) -> None:
         """Stop watching, tracking and deciding; the mover drops what the policy planned."""
         with self._lock:
             self._chosen(self.policy_name, "policy")
-            self._stop_watching()
-            self._stop_tracking(keep=True)
-            self.mover.replace(())
+            self._policy.stop()
+
+    # everything at once
+
+    def effective(self) -> Effective:
+        """Return what is set up to run, with the parameters that are in force."""
+        with self._lock:
+            policy, own, loose = self._effective_policy(), self.policy_params, self.pidwatcher
+            pidwatcher = Part(loose.name, loose.params) if loose.name is not None else None
+            tracker, mover = self._tracking.part, self.mover.params
+            return Effective(
+                policy=policy,
+                routines=tuple(Part(one.name, one.params) for one in self.routines.views() if one.params is not None),
+                tracker=None if own is not None and own.tracker == tracker else tracker,
+                pidwatcher=None if own is not None and own.pidwatcher == pidwatcher else pidwatcher,
+                mover=None if policy is not None and getattr(policy.params, "mover", None) == mover else mover,
+            )
+
+    def _effective_policy(self) -> Part | None:
+        if self.policy_name is None:
+            return None
+        params = self.policy_params
+        if params is not None:
+            mover = self.mover.params if self.policy_running else params.mover or MoverParams()
+            params = attrs.evolve(params, mover=mover)
+        return Part(self.policy_name, params)
+
+    def apply(self, wanted: "Config | Effective", *, start: bool = True) -> "list[Change]":
+        """Change over to a configuration with the smallest change, and return what has changed.
+
+        Without `start` nothing is started that does not run.  Raises MemtierdError when a part can't work here;
+        everything goes on as before then.
+        """
+        from memtierd.config import changes  # noqa: PLC0415  reading YAML costs start-up time that few runs need
+
+        with self._applying:
+            with self._lock:
+                before = self.effective()
+                if isinstance(wanted, Effective):
+                    self._apply_loose_parts(before, wanted)
+                    after = wanted
+                else:
+                    after = attrs.evolve(before, policy=wanted.policy, routines=wanted.routines)
+                self._apply_policy(before.policy, wanted.policy, start=start)
+            # Without this lock: a command of a routine that is stopped may wait for it.
+            self.routines.become(wanted.routines, start=start and not self.dry_run)
+            return changes(before, after)
+
+    def load(self, file: "ConfigFile") -> "list[Change]":
+        """Change over to the configuration in a file that was read."""
+        with self._applying:
+            changed = self.apply(file.config)
+            self.config_file = file
+            return changed
+
+    def reload(self) -> "list[Change]":
+        """Read the configuration file again and change over to it.
+
+        Raises ConfigError with everything that is wrong with it, MemtierdError when a part can't work here; all goes
+        on as before then.
+        """
+        from memtierd.config import read_file  # noqa: PLC0415
+
+        if self.config_file is None:
+            raise MemtierdError("no configuration file was loaded; start memtierd with: memtierd -config FILE")
+        began_ns = time.monotonic_ns()
+        with self._applying:
+            file = read_file(self.config_file.path)
+            changed = self.load(file)
+        _log_changes(changed)
+        LOG.info("%s taken over in %.1f ms", file.path, (time.monotonic_ns() - began_ns) / 1e6)
+        return changed
+
+    def edit(self, edits: "Sequence[Edit]") -> "list[Change]":
+        """Set single values of what is effective, checked as a whole like a file; raises what `reload` does."""
+        from memtierd.config import with_edits  # noqa: PLC0415
+
+        with self._applying:
+            changed = self.apply(with_edits(self.effective(), edits), start=False)
+        _log_changes(changed)
+        return changed
+
+    def _apply_policy(self, before: Part | None, wanted: Part | None, *, start: bool) -> None:
+        runs_already = self.policy_running or not start
+        if wanted is None and before is not None:
+            self._policy.remove()
+        if wanted is None or (wanted == before and runs_already):
+            return
+        if self.policy_running or start:
+            self._policy.run(wanted.name, wanted.params)
+        else:
+            self._policy.choose(wanted.name, wanted.params)
+
+    def _apply_loose_parts(self, before: Effective, wanted: Effective) -> None:
+        """Change the parts that belong to no policy."""
+        if wanted.tracker != before.tracker and wanted.tracker is not None:
+            self._use_tracker(wanted.tracker)
+        if wanted.pidwatcher != before.pidwatcher and wanted.pidwatcher is not None:
+            if wanted.pidwatcher.name != self.pidwatcher.name:
+                self.pidwatcher.select(wanted.pidwatcher.name, None)
+            self.pidwatcher.configure(wanted.pidwatcher.params)
+        if wanted.mover != before.mover and wanted.mover is not None:
+            self.mover.reconfigure(wanted.mover)
 
     # parts
 
-    def _build(self, part: Part) -> Tracker:
+    def _build_tracker(self, part: Part) -> Tracker:
         return trackers.build(part.name, part.params, self._kernel, self.features)
 
     def _build_watcher(self, part: Part) -> Watcher:
         return watchers.build(part.name, part.params, self.roots, own_pid=os.getpid())
-
-    def _start_watching(self, params: PolicyParams) -> None:
-        watcher = self._build_watcher(params.pidwatcher) if params.pidwatcher else None
-        if params.pages_of_interest is not None:
-            watcher = PagesOfInterestWatcher(
-                params.pages_of_interest, params.interval_ms, self.roots, os.getpid(), watcher, self._limits.begin()
-            )
-        if watcher is not None:
-            self.pidwatcher.start_with(watcher, params.pidwatcher)
-
-    def _stop_watching(self) -> None:
-        if self.pidwatcher.is_running:
-            self.pidwatcher.stop()
-            self.control.tick_every(0)
-        self._stop_forecasting()
-        self._limits.lift()
-        self.policy_running = False
-
-    def _start_forecasting(self, part: Part) -> None:
-        self._forecaster = ForecastThread(forecasters.build(part, time.monotonic_ns), self.control.post)
-        self._forecaster.start()
-        self.control.forecast_with(self._forecaster)
-
-    def _stop_forecasting(self) -> None:
-        if self._forecaster is not None:
-            self._forecaster.stop()
-            self._forecaster = None
-            self.control.forecast_with(None)
-
-    def _start_tracking(self) -> None:
-        if self.tracker is None and self.tracker_name is not None:
-            self.tracker = self._build(Part(self.tracker_name, self.tracker_params))
-        if self.tracker is None:
-            raise MemtierdError("start tracking: no tracker is chosen")
-        if self.tracker_why:
-            LOG.info("%s", self.tracker_why)
-        tracker = self.tracker
-        scanner = Scanner(tracker, lambda scan: self._post_scan(tracker, scan), time.monotonic_ns, LOG.error)
-        self._scanner = scanner
-        self.control.on_targets = scanner.set_targets
-        self.control.announce_targets()
-        scanner.start()
-
-    def _post_scan(self, tracker: Tracker, scan: Scan) -> None:
-        self.control.post(attrs.evolve(scan, conditions=tracker.conditions()))
-
-    def _stop_tracking(self, *, keep: bool = False) -> None:
-        """Stop the scanner and close the tracker; it is built anew when it shall be kept."""
-        if keep and self._scanner is None:
-            return
-        ended = self._scanner is None or self._scanner.stop()
-        self._scanner = None
-        if self.tracker is not None and ended:  # else the scanner's thread still uses it
-            self.tracker.close()
-        self.tracker = None
-        if keep and self.tracker_name is not None:
-            self.tracker = self._build(Part(self.tracker_name, self.tracker_params))
 
     @staticmethod
     def _chosen(name: str | None, what: str) -> str:
@@ -314,11 +367,9 @@ class Daemon:
         return name
 
 
-def _is_complete(params: PolicyParams) -> bool:
-    """Return whether a policy that watches processes knows which, and how to track them."""
-    return params.tracker is not None and any(
-        getattr(params, name) is not None for name in ("pidwatcher", *params.finders)
-    )
+def _log_changes(changed: "Sequence[Change]") -> None:
+    for change in changed:
+        LOG.info("configuration: %s", printable(str(change)))
 
 
 def _known(what: str, name: str, registry: Mapping[str, type[Any]]) -> type[Any]:

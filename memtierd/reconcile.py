@@ -351,7 +351,7 @@ class Reconciler:
         Where only common parameters differ, states stay, too, and where regions should be, and what they wait for.
         Heat that the policy before did not keep says nothing: regions are judged from the next scan on then.
         """
-        if decide_alike(policy.params, self.policy.params):
+        if decide_alike(policy.params, self.policy.params) and policy.places == self.policy.places:
             self.policy = policy
             return
         if policy.activity.declaration != self.policy.activity.declaration:

@@ -13,6 +13,7 @@ from memtierd.config.plain import to_plain, yaml_text
 from memtierd.config.registry import REGISTRIES
 from memtierd.config.saving import save_text
 from memtierd.config.schema import schema_of
+from memtierd.errors import ConfigError
 
 __all__ = [
     "REGISTRIES",
@@ -82,4 +83,11 @@ def with_edits(tree: T, edits: Sequence[Edit]) -> T:
     """Return a parameter tree with some values set, checked as a file is.  Raises ConfigError with every problem."""
     # Defaults are left out, so that those that depend on other values follow them.
     plain = to_plain(tree, _LOADER.default_part, sparse=True)
-    return _LOADER.structure_as(type(tree), yaml_text(edited(plain, type(tree), list(edits), REGISTRIES)))
+    problems = edited(plain, type(tree), list(edits), REGISTRIES)
+    try:
+        made = _LOADER.structure_as(type(tree), yaml_text(plain))
+    except ConfigError as error:
+        raise ConfigError(problems + error.problems) from error
+    if problems:
+        raise ConfigError(problems)
+    return made

@@ -9,7 +9,7 @@ import attrs
 
 from memtierd.config.keys import key_of
 from memtierd.config.policies import SHORT_FORMS
-from memtierd.parameters import Part
+from memtierd.parameters import MANY_KEY, Part
 from memtierd.policies.common import PolicyParams
 
 
@@ -41,8 +41,10 @@ def values(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield from values(tree.params, path)
     elif attrs.has(type(tree)):
         for field in attrs.fields(type(tree)):
-            if not (isinstance(tree, PolicyParams) and field.name in SHORT_FORMS):
-                yield from values(getattr(tree, field.name), below(path, key_of(field.name)))
+            value = getattr(tree, field.name)
+            has_no_parts = field.metadata.get(MANY_KEY) and not value
+            if not has_no_parts and not (isinstance(tree, PolicyParams) and field.name in SHORT_FORMS):
+                yield from values(value, below(path, key_of(field.name)))
     elif isinstance(tree, dict):
         for key, value in tree.items():
             yield from values(value, below(path, str(key)))

@@ -13,7 +13,7 @@ from memtierd.config.leaves import refuse_tag
 from memtierd.config.loader import parse_text
 from memtierd.config.mappings import fields_by_key
 from memtierd.config.policies import SHORT_FORMS
-from memtierd.config.problems import Invalid, quoted
+from memtierd.config.problems import Invalid, Problem, quoted
 from memtierd.config.structuring import Registries
 from memtierd.errors import ConfigError
 from memtierd.parameters import KIND_KEY, MANY_KEY, NAMED_KEY
@@ -67,22 +67,20 @@ def _pieces(text: str) -> Iterator[str]:
     yield text[begin:]
 
 
-def edited(plain: Plain, cls: type[Any], edits: list[Edit], registries: Registries) -> Plain:
-    """Return what a file would say for an instance of `cls` after all edits.
+def edited(plain: Plain, cls: type[Any], edits: list[Edit], registries: Registries) -> list[str]:
+    """Change what a file would say for an instance of `cls`, and return the problems with edits that were left out.
 
-    Raises ConfigError with everything that names no place, or is no YAML; values are not looked at.
+    Names come first, whatever the order, since it depends on them what else there can be.  Values are not looked at.
     """
     editor = _Editor(registries)
     problems = []
-    for edit in edits:
+    for edit in sorted(edits, key=lambda edit: not edit.path.lower().endswith(".name")):
         try:
             editor.put(plain, cls, edit.path.split("."), *_value(edit))
         except (ValueError, Invalid) as error:
             said = error.problems[0].problem if isinstance(error, Invalid) else str(error)
             problems.append(f"{edit.path}: {said}")
-    if problems:
-        raise ConfigError(problems)
-    return plain
+    return problems
 
 
 def _value(edit: Edit) -> tuple[Any, bool]:
@@ -103,7 +101,7 @@ def _plain(node: tree.Node) -> Any:
 def _key(node: tree.Node) -> str:
     refuse_tag(node)
     if not isinstance(node, tree.Scalar):
-        raise ValueError("a list or mapping as a key, expected a plain key")
+        raise Invalid([Problem(node.place, "a list or mapping as a key", "a plain key")])
     return node.raw
 
 

@@ -96,7 +96,9 @@ class Loader:
 
 def _by_path(found: Problem) -> str:
     path = ".".join(key for key in found.path if key != "config")
-    return f"{path}: {found.problem}, expected {found.expected}" if path else f"{found.problem}, expected {found.expected}"
+    return (
+        f"{path}: {found.problem}, expected {found.expected}" if path else f"{found.problem}, expected {found.expected}"
+    )
 
 
 def parse_text(text: str) -> tree.Node:

@@ -30,11 +30,10 @@ def to_plain(params: Any, default_part: DefaultPart, *, sparse: bool) -> Any:
         inner = to_plain(params.params, default_part, sparse=sparse)
         return {"name": params.name} | ({"config": inner} if inner else {})
     if attrs.has(type(params)):
-        fields = [(field, getattr(params, field.name)) for field in attrs.fields(type(params))]
         return {
-            key_of(field.name): to_plain(value, default_part, sparse=sparse)
-            for field, value in fields
-            if not _is_left_out(params, field, value) and not (sparse and _is_default(params, field, value, default_part))
+            key_of(field.name): to_plain(getattr(params, field.name), default_part, sparse=sparse)
+            for field in attrs.fields(type(params))
+            if _is_told(params, field) and not (sparse and _is_default(params, field, default_part))
         }
     if isinstance(params, enum.Enum):
         return params.value
@@ -43,12 +42,14 @@ def to_plain(params: Any, default_part: DefaultPart, *, sparse: bool) -> Any:
     return [to_plain(item, default_part, sparse=sparse) for item in params] if isinstance(params, tuple) else params
 
 
-def _is_left_out(params: Any, field: Field, value: Any) -> bool:
-    """Return whether a file can't say a value: nothing, or what a policy's short forms were turned into."""
-    return value is None or (isinstance(params, PolicyParams) and field.name in SHORT_FORMS)
+def _is_told(params: Any, field: Field) -> bool:
+    """Return whether a file can say a value: it is one, and not a short form, which was turned into a pidwatcher."""
+    is_short_form = isinstance(params, PolicyParams) and field.name in SHORT_FORMS
+    return getattr(params, field.name) is not None and not is_short_form
 
 
-def _is_default(params: Any, field: Field, value: Any, default_part: DefaultPart) -> bool:
+def _is_default(params: Any, field: Field, default_part: DefaultPart) -> bool:
+    value = getattr(params, field.name)
     if isinstance(params, PolicyParams) and field.name == "tracker":
         return bool(value == default_tracker(params, default_part))
     if field.metadata.get(KIND_KEY) and not field.metadata[NAMED_KEY]:

@@ -16,8 +16,8 @@ def save_text(path: str, text: str, *, overwrite: bool) -> None:
     The text is on the disk before it gets the name.  Raises CommandError when the file exists and is not to be
     overwritten, KernelError when it can't be written; nothing is left behind then.
     """
-    target = os.path.realpath(path)  # of a symbolic link the file is replaced, not the link
     try:
+        target = os.path.realpath(path)  # of a symbolic link the file is replaced, not the link
         with _temporary_beside(target, text) as temporary:
             if overwrite:
                 os.replace(temporary, target)

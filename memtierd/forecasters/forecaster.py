@@ -10,6 +10,7 @@ from memtierd.errors import from_oserror
 from memtierd.forecasters.heats import Heats, ProcessHeats
 from memtierd.forecasters.params import TraceParams
 from memtierd.forecasters.wire import columns_of
+from memtierd.linux.child import open_to_append
 from memtierd.units import PAGE_BYTES
 
 _TRACE = "{} {:x} {} {:.9f} {} {}\n"
@@ -61,8 +62,8 @@ class TraceForecaster:
         table = f"table: heat forecast {time.time_ns()} pid addr size heat created updated\n"
         lines = (self._lines(key.pid, of_process) for key, of_process in heats.items())
         try:
-            with open(self._params.file, "a", encoding="ascii") as file:
-                file.write(table + "".join(lines))
+            with open_to_append(self._params.file) as file:
+                file.write((table + "".join(lines)).encode())
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             tried = f"forecaster trace: append to {self._params.file!r}"
             return Answer(None, (str(from_oserror(tried, error) if isinstance(error, OSError) else error),), 1)

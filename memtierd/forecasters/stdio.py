@@ -13,7 +13,7 @@ from memtierd.forecasters.forecaster import Answer
 from memtierd.forecasters.heats import Heats
 from memtierd.forecasters.params import StdioParams
 from memtierd.forecasters.wire import from_json, to_json
-from memtierd.linux.child import kill_group, why_not_started
+from memtierd.linux.child import kill_group, open_to_append, why_not_started
 from memtierd.text import bounded
 
 _MOST_SHOWN = 60
@@ -32,8 +32,6 @@ class StdioForecaster:
         self._clock_ns = clock_ns
         self._name = f"forecaster stdio '{bounded(' '.join(params.command), _MOST_SHOWN)}'"
         self._asking = threading.Lock()
-        self._lock = threading.Lock()
-        """Of what `close` looks at while the program is being asked."""
         self._closed = False
         self._process: subprocess.Popen[bytes] | None = None
         self._failures = 0
@@ -48,10 +46,10 @@ class StdioForecaster:
 
     def close(self) -> None:
         """Kill the program; it isn't started again."""
-        with self._lock:
-            self._closed = True
-            if self._process is not None:
-                kill_group(self._process)
+        self._closed = True
+        process = self._process
+        if process is not None:
+            kill_group(process)
         if self._asking.acquire(timeout=_CLOSE_S):
             self._end()
             self._asking.release()
@@ -84,37 +82,41 @@ class StdioForecaster:
         return Answer(None, (self._problem,), 1)
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        with ExitStack() as stack, self._lock:
-            if self._closed:
-                raise MemtierdError("it is closed")
+        if self._closed:
+            raise MemtierdError("it is closed")
+        with ExitStack() as stack:
+            errors = stack.enter_context(self._stderr()) if self._params.stderr else None
             try:
                 process = subprocess.Popen(
                     self._params.command,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
-                    stderr=stack.enter_context(self._stderr()) if self._params.stderr else None,
+                    stderr=errors,
                     bufsize=0,
                     start_new_session=True,
                 )
             except (OSError, ValueError) as error:
                 raise MemtierdError(f"start it: {why_not_started(error)}") from error
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    os.set_blocking(pipe.fileno(), False)
-            self._process = process
-            return process
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                os.set_blocking(pipe.fileno(), False)
+        self._process = process
+        if self._closed:  # by somebody who did not see it yet
+            kill_group(process)
+        return process
 
     def _stderr(self) -> BinaryIO:
         path = self._params.stderr.removeprefix("file:")
         try:
-            return open(path, "ab")
+            file = open_to_append(path)
         except OSError as error:
             raise from_oserror(f"open {path!r} for its standard error", error) from error
+        os.set_blocking(file.fileno(), True)  # the program expects that
+        return file
 
     def _end(self) -> None:
         """Kill the program and forget it."""
-        with self._lock:
-            process, self._process = self._process, None
+        process, self._process = self._process, None
         if process is None:
             return
         kill_group(process)

@@ -74,8 +74,8 @@ def _process_heats(pid: str, regions: Any) -> ProcessHeats:
 
 
 def _count(value: Any) -> int:
-    if type(value) is not int:
-        raise ValueError(f"{value!r} where an integer is expected")
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{value!r} where an integer of 0 or more is expected")
     return value
 
 

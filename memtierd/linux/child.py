@@ -1,9 +1,9 @@
-"""Child processes in groups of their own: ended with all that they started, and how they ended in words."""
+"""Child processes in groups of their own: where they write, how they are ended, and how they ended in words."""
 
 import os
 import signal
 import subprocess
-from typing import Any
+from typing import Any, BinaryIO
 
 from memtierd.errors import errno_name
 
@@ -33,6 +33,14 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return str(number)
+
+
+def open_to_append(path: str) -> BinaryIO:
+    """Open a file that others may read meanwhile; a pipe without a reader is an error (ENXIO), not waited for.
+
+    Raises OSError, and ValueError for a NUL in the path.
+    """
+    return open(path, "ab", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK, 0o666))
 
 
 def why_not_started(error: OSError | ValueError) -> str:

@@ -1,11 +1,12 @@
 """What a command gets to work with: the daemon, where to write, and what earlier commands left."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
 
 from memtierd.conditions import Held
+from memtierd.effective import Effective
 from memtierd.linux.probe import Features
 from memtierd.linux.roots import Roots
 from memtierd.model import U32, U64, MachineFacts, ProcessKey
@@ -17,7 +18,11 @@ from memtierd.reconcile import Reconciler
 from memtierd.routines import Routines
 from memtierd.watchers.selected import SelectedWatcher
 
+if TYPE_CHECKING:
+    from memtierd.config import Change, ConfigFile, Edit
+
 T = TypeVar("T")
+_LINES_AT_ONCE = 256
 
 
 class DaemonPort(Protocol):
@@ -117,6 +122,19 @@ class DaemonPort(Protocol):
     def stop_policy(self) -> None:
         """Stop it."""
 
+    @property
+    def config_file(self) -> "ConfigFile | None":
+        """Return the configuration file as it was loaded last, None without one."""
+
+    def effective(self) -> Effective:
+        """Return what is set up to run, with the parameters that are in force."""
+
+    def edit(self, edits: "Sequence[Edit]") -> "list[Change]":
+        """Set single values, checked as a whole.  Raises ConfigError; nothing has changed then."""
+
+    def reload(self) -> "list[Change]":
+        """Read the configuration file again and change over to it.  Raises ConfigError; nothing has changed then."""
+
 
 class Writer(Protocol):
     """Where text goes."""
@@ -185,9 +203,17 @@ class Context:
         self.out.write(f"{text}\n")
 
     def lines(self, texts: Iterable[str]) -> None:
-        """Write lines."""
-        for text in texts:
-            self.line(text)
+        """Write lines, some at a time; those before an error of `texts`, too."""
+        pending: list[str] = []
+        try:
+            for text in texts:
+                pending.append(f"{text}\n")
+                if len(pending) == _LINES_AT_ONCE:
+                    self.out.write("".join(pending))
+                    pending.clear()
+        finally:
+            if pending:
+                self.out.write("".join(pending))
 
     def fail(self, message: str) -> None:
         """Say that a part of the command failed; the command may go on and ends with a non-zero status."""

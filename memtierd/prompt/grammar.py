@@ -41,6 +41,8 @@ class Kind:
     """What its values name ("pid", "node", …), for completion; empty: nothing that is known."""
     is_list: bool = False
     """Values are separated by commas."""
+    repeats: bool = False
+    """The flag may be given again and again; its field holds all values."""
 
     @property
     def is_switch(self) -> bool:
@@ -161,7 +163,8 @@ class _Parser:
             return 0
         if assigned is None and not following:
             raise UsageError(f"flag -{one.name} needs a value: -{one.name} {one.metavar}")
-        self._values[one.field] = self._value(one, following[0] if assigned is None else assigned)
+        value = self._value(one, following[0] if assigned is None else assigned)
+        self._values[one.field] = (*self._values.get(one.field, ()), value) if one.kind.repeats else value
         return 1 if assigned is None else 0
 
     def _take_words(self, words: Sequence[str]) -> None:

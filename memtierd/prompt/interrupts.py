@@ -38,6 +38,15 @@ class Interrupts:
         finally:
             self._is_allowed = False
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Drop what comes within the block, also inside of `allowed`: whoever called us would swallow an exception."""
+        before, self._is_allowed = self._is_allowed, False
+        try:
+            yield
+        finally:
+            self._is_allowed = before
+
     def _take(self, _number: int, _frame: FrameType | None) -> None:
         if self._is_allowed:
             self._is_allowed = False

@@ -118,6 +118,16 @@ STATES = attrs.evolve(
 FILE = Kind(str, "FILE", "the path of a file", completes="file")
 DURATION = Kind(_duration_s, "TIME", "a number with `ms`, `s`, `m`, `h` or `d`; without a unit it is seconds")
 """Seconds as float."""
+EDITS = Kind(
+    str,
+    "PATH=VALUE[,PATH=VALUE...]",
+    "where a value is in a configuration file, without the keys `config`, and the value in YAML; entries of lists are"
+    " numbered from 0; the flag may be given again and again",
+    completes="setting",
+    is_list=True,
+    repeats=True,
+)
+SETTING = Kind(str, "PATH", "where a value, or several, are in a configuration file", completes="setting")
 REST = Kind(str, "ARGS", takes_rest=True)
 
 

@@ -29,6 +29,7 @@ def known_values(daemon: DaemonPort) -> Values:
         "pidwatcher": lambda _: _names(watchers.REGISTRY),
         "routine": lambda _: _names(routines.REGISTRY),
         "file": _files,
+        "setting": lambda _: _settings(daemon),
     }
 
     def values(kind: str, begun: str) -> Iterable[tuple[str, str]]:
@@ -68,6 +69,12 @@ def _of_machine(daemon: DaemonPort) -> Iterator[tuple[str, str]]:
 def _states(daemon: DaemonPort) -> Iterator[tuple[str, str]]:
     activity = daemon.call(lambda reconciler: reconciler.policy.activity.declaration.states, _PATIENCE_S)
     return ((state, "") for state in dict.fromkeys((*activity, *PLACEMENT.declaration.states)))
+
+
+def _settings(daemon: DaemonPort) -> Iterator[tuple[str, str]]:
+    from memtierd.config import effective_settings  # noqa: PLC0415  reading YAML costs start-up time
+
+    return ((setting.path, "") for setting in effective_settings(daemon.effective(), None))
 
 
 def _files(begun: str) -> Iterator[tuple[str, str]]:

@@ -135,7 +135,8 @@ class Session:
             values = known_values(self._daemon)
 
             def candidates(before: str) -> list[Candidate]:
-                return complete(before, COMMANDS, values)
+                with self._interrupts.held():  # readline swallows what a completer raises
+                    return complete(before, COMMANDS, values)
 
             with (
                 self._interrupts.taken(),

@@ -46,18 +46,14 @@ class Routines:
     def views(self) -> list[RoutineView]:
         """Return all routines in the order in which they were made, or are in the configuration."""
         with self._lock:
-            return [
-                RoutineView(slot.number, slot.name, slot.params, slot.routine is not None) for slot in self._slots
-            ]
+            return [RoutineView(slot.number, slot.name, slot.params, slot.routine is not None) for slot in self._slots]
 
     def create(self, name: str) -> int:
         """Make a routine and return its number; it needs a configuration before it can start."""
         if name not in REGISTRY:
             raise MemtierdError(f"invalid routine name {name!r}; there are: {', '.join(sorted(REGISTRY))}")
         with self._lock:
-            slot = _Slot(_free_number(self._slots), name)
-            self._slots.append(slot)
-            return slot.number
+            return self._made(Part(name, None)).number
 
     def configure(self, number: int, params: StatActionsParams) -> None:
         """Give a routine its parameters; one that runs is started anew with them."""
@@ -93,25 +89,27 @@ class Routines:
             self._ports.hold(f"routine {number} {slot.name}", ())
 
     def become(self, parts: Sequence[Part], *, start: bool) -> None:
-        """Have exactly these routines: equal ones go on as they are, others stop.
+        """Have these routines and those that were not configured yet: equal ones go on as they are, others stop.
 
-        With `start` those that don't run are started; without it only those that take the place of one that ran.
+        With `start` those that don't run are started; without it only those that take the number of one that ran.
         """
         with self._lock:
-            kept = self._matched(parts)
-            dropped = [slot for slot in self._slots if slot not in kept]
+            matched = self._matched(parts)
+            dropped = [slot for slot in self._slots if slot not in matched and slot.params is not None]
             were_running = {slot.number for slot in dropped if slot.routine is not None}
             for slot in dropped:
                 self.stop(slot.number)
-            free = [slot.number for slot in dropped]
-            slots: list[_Slot] = []
-            for part, slot in zip(parts, kept, strict=True):
-                number = free.pop(0) if slot is None and free else _free_number([*filter(None, kept), *slots])
-                slots.append(slot or _Slot(number, part.name, part.params))
-            self._slots = slots
-            for slot in slots:
+            self._slots = [slot for slot in self._slots if slot not in dropped]
+            made = [slot or self._made(part) for part, slot in zip(parts, matched, strict=True)]
+            self._slots = made + [slot for slot in self._slots if slot not in made]
+            for slot in made:
                 if start or slot.number in were_running:
                     self.start(slot.number)
+
+    def _made(self, part: Part) -> _Slot:
+        slot = _Slot(_free_number(self._slots), part.name, part.params)
+        self._slots.append(slot)
+        return slot
 
     def _matched(self, parts: Sequence[Part]) -> list[_Slot | None]:
         """Return for each part the slot that is set up just so, each slot once."""

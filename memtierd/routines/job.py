@@ -26,22 +26,28 @@ class Job:
         """Begin."""
         self._thread.start()
 
-    def abort(self, timeout_s: float) -> bool:
-        """Let the run end early; return whether it ended in time."""
+    def abort(self) -> None:
+        """Let the run end early; don't wait for that."""
         self._run.abort()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for its end, at most so long."""
         self._thread.join(timeout_s)
-        return not self._thread.is_alive()
 
     def _work(self) -> None:
-        try:
-            self._before()
-            problem = self._run.run()
-            self._after()
-        except MemtierdError as error:
-            problem = str(error)
-        except SystemExit:
-            problem = "a routine can't end memtierd"
-        except Exception as error:  # noqa: BLE001  a bug in one command must not end the routine
-            problem = f"unexpected {type(error).__name__}: {error}; this is a bug, report it"
-        self.problem = problem
+        # A time stamp that can't be printed is told of, and keeps no command from running.
+        before, problem, after = map(_problem_of, (self._before, self._run.run, self._after))
+        self.problem = problem or before or after
         self._on_end()
+
+
+def _problem_of(step: Callable[[], str | None]) -> str:
+    """Carry out a step and return what went wrong, empty when nothing did."""
+    try:
+        return step() or ""
+    except MemtierdError as error:
+        return str(error)
+    except SystemExit:
+        return "a routine can't end memtierd"
+    except Exception as error:  # noqa: BLE001  a bug in one command must not end the routine
+        return f"unexpected {type(error).__name__}: {error}; this is a bug, report it"

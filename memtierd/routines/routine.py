@@ -17,7 +17,9 @@ from memtierd.text import bounded
 
 STOP_TIMEOUT_S = 1.0
 _ABORT_S = 0.5
-"""How long a command that was killed may take to end before it counts as stuck."""
+"""How long a routine that is stopped waits for the end of a command that was killed."""
+_ENDING_NS = 2_000_000_000
+"""How long a command that was killed may take to end before it counts as stuck, also on a busy machine."""
 _MOST_SHOWN = 60
 _KILLED = {True: "killed", False: "and it can't be ended; the routine waits for it"}
 
@@ -108,13 +110,14 @@ class Routine:
     def _carry_out(self, action: Action) -> None:
         """Run a command, wait for it as long as it may take, and note what became of it."""
         job = self._start(action)
-        until_ns = self._clock_ns() + self._params.command_timeout_ms * 1_000_000
-        stopping = self._wait(lambda: job.problem is not None, until_ns)
+        stopping = self._wait_for(job, self._params.command_timeout_ms * 1_000_000)
         problem = job.problem
         if problem is None:
-            has_ended = job.abort(_ABORT_S)
-            if stopping:
+            job.abort()
+            if stopping or self._wait_for(job, _ENDING_NS):
+                job.join(_ABORT_S)
                 return
+            has_ended = job.problem is not None
             self._stuck = None if has_ended else job
             problem = f"not done within {self._params.command_timeout_ms} ms, {_KILLED[has_ended]}"
             self._count(f"{action.name}.timeout")
@@ -123,6 +126,9 @@ class Routine:
         self._count(action.name)
         shown = bounded(" ".join(action.command), _MOST_SHOWN)
         self._note(action.name, problem and f"{self._source}: run {action.name} '{shown}': {problem}")
+
+    def _wait_for(self, job: Job, most_ns: int) -> bool:
+        return self._wait(lambda: job.problem is not None, self._clock_ns() + most_ns)
 
     def _start(self, action: Action) -> Job:
         console = self._ports.console()

@@ -49,8 +49,13 @@ def _tracker(name: str, features: Features, connections: list[Ability], nodes: i
     return Ability("tracker", name, feature.works, feature.detail)
 
 
+def best_of_auto(features: Features) -> str | None:
+    """Return what the auto tracker becomes here, None when nothing works."""
+    return next((name for name in AUTO_BEST_FIRST if features.works(name)), None)
+
+
 def _auto(features: Features) -> Ability:
-    best = next((name for name in AUTO_BEST_FIRST if features.works(name)), None)
+    best = best_of_auto(features)
     detail = f"becomes {best}" if best else f"none of {', '.join(AUTO_BEST_FIRST)} works"
     return Ability("tracker", "auto", best is not None, detail)
 

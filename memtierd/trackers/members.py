@@ -9,12 +9,12 @@ from memtierd.errors import MemtierdError
 from memtierd.model import ProcessKey, ProcessScan, Scan
 from memtierd.regions.carving import Geometry
 from memtierd.trackers.combine import Look
+from memtierd.trackers.params import uses_accessed_bits
 from memtierd.trackers.tracker import ScanStoppedError, StopFlag, Tracker
 
 _NS_PER_MS = 1_000_000
 _EARLY = 10
 """A member takes part in a round up to a tenth of its interval before it is due, so that rounds fall together."""
-_ACCESSED_BITS = ("damon", "idlepage", "referenced")
 
 
 @attrs.frozen(eq=False)
@@ -107,7 +107,7 @@ def members_of(trackers: Sequence[Tracker]) -> list[Member]:
 
 def disturbances(trackers: Sequence[Tracker]) -> Iterator[str]:
     """Yield a sentence for trackers that take from each other what they need to see."""
-    accessed = [tracker.name for tracker in trackers if _uses_accessed_bits(tracker)]
+    accessed = [tracker.name for tracker in trackers if uses_accessed_bits(tracker.name, tracker.params)]
     if len(accessed) > 1:
         yield (
             f"tracker multi: {' and '.join(accessed)} disturb each other: each clears accessed bits that the others"
@@ -125,12 +125,8 @@ def _sight(tracker: Tracker) -> Sight:
         case "finder" | "stub":
             return Sight.NOTHING
         case "softdirty":
-            return Sight.ALL if _uses_accessed_bits(tracker) else Sight.WRITES
+            return Sight.ALL if uses_accessed_bits(tracker.name, tracker.params) else Sight.WRITES
         case "damon":
             return Sight.SAMPLES
         case _:
             return Sight.ALL
-
-
-def _uses_accessed_bits(tracker: Tracker) -> bool:
-    return tracker.name in _ACCESSED_BITS or bool(getattr(tracker.params, "track_referenced", False))

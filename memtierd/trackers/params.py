@@ -9,7 +9,13 @@ from memtierd.parameters import FieldProblem, Part, option, part
 from memtierd.regions.carving import MAX_REGION_PAGES
 
 DAY_MS = 86_400_000
+_ACCESSED_BITS = ("damon", "idlepage", "referenced")
 UNUSED = "Accepted for existing configurations, without effect: pages are read in bulk, far ahead, anyway."
+
+
+def uses_accessed_bits(name: str, params: Any) -> bool:
+    """Tell whether a tracker looks at the accessed bits of page tables, and clears them."""
+    return name in _ACCESSED_BITS or bool(getattr(params, "track_referenced", False))
 
 
 def _pages_in_region() -> Any:

@@ -99,6 +99,11 @@ class SelectedWatcher:
         self.listener, self.latest, self._watcher = "tracker", None, _Guarded(watcher)
         self._run(self._watcher)
 
+    def forget(self) -> None:
+        """Stop, and have no pidwatcher any more."""
+        self.stop()
+        self.name = self.params = self.latest = self._watcher = None
+
     def stop(self) -> None:
         """Poll no more; what was found stays.  The next start makes the watcher anew from its parameters."""
         if self._poller is not None:

@@ -262,8 +262,11 @@ def test_q28_dumps_while_the_policy_works(user: User, pid: int) -> None:
 # Q29, Q30: stopping
 
 
-def threads(name: str) -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith(name)]
+def assert_threads(name: str, count: int) -> None:
+    """Wait until there are so many threads; one that was stopped in a system call ends a little later."""
+    deadline = time.monotonic() + DEADLINE_S
+    while sum(thread.name.startswith(name) for thread in threading.enumerate()) != count:
+        assert time.monotonic() < deadline, [thread.name for thread in threading.enumerate()]
 
 
 def test_q29_a_policy_may_be_stopped_in_the_middle_of_a_scan(user: User, pid: int) -> None:
@@ -272,8 +275,8 @@ def test_q29_a_policy_may_be_stopped_in_the_middle_of_a_scan(user: User, pid: in
     for _ in range(5):
         user.good("policy -start")
         user.good("policy -stop")
-    assert not threads("scanner")
-    assert not threads("pidwatcher")
+    assert_threads("scanner", 0)
+    assert_threads("pidwatcher", 0)
 
 
 @pytest.mark.parametrize("name", ["proc", "cgroups"])
@@ -284,9 +287,9 @@ def test_q29_a_pidwatcher_that_is_stopped_and_started_has_one_loop(name: str, us
         user.good("pidwatcher -start")
         user.good("pidwatcher -stop")
     user.good("pidwatcher -start")
-    assert len(threads("pidwatcher")) == 1
+    assert_threads("pidwatcher", 1)
     user.good("pidwatcher -stop")
-    assert not threads("pidwatcher")
+    assert_threads("pidwatcher", 0)
 
 
 def test_q30_any_number_of_tasks_is_taken_and_dropped(user: User, pid: int) -> None:

@@ -189,13 +189,21 @@ def test_ctrl_c_ends_waiting_for_a_move(user: User, moving: HeldFiles) -> None:
     main = threading.main_thread().ident
     assert main is not None
 
-    def interrupt() -> None:
-        while "wait_for" not in called(main):
-            pass
-        signal.pthread_kill(main, signal.SIGINT)
+    ended = threading.Event()
 
-    threading.Thread(target=interrupt, daemon=True).start()
-    assert user.says("mover -wait") == INTERRUPTED
+    def interrupt() -> None:
+        # Again, as a person would: Python does not hear of a signal that comes just before it begins to wait.
+        while not ended.wait(0.5):
+            if "wait_for" in called(main):
+                signal.pthread_kill(main, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt, daemon=True)
+    thread.start()
+    try:
+        assert user.says("mover -wait") == INTERRUPTED
+    finally:
+        ended.set()
+        thread.join()
     assert user.err.getvalue() == "mover: interrupted\n"
     assert user.says("mover -tasks") == OK
     assert not moving.let_go.is_set()

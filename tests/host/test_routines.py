@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from memtierd.errors import MemtierdError
 from memtierd.routines import Ports, Routines, StatActionsParams
 from memtierd.units import MIB, PAGE_BYTES
 
@@ -191,6 +192,19 @@ def test_time_stamps_are_printed_around_prompt_commands(stage: Stage) -> None:
     stage.routines.stop_all()
     assert stage.console.printed.startswith("[0]<stats 7> after\n[0]<stats 7> after\n")
     assert stage.complaints() == ["routine 1 statactions: run intervalcommand 'stats 7': status 7"]
+
+
+def test_a_time_stamp_that_nobody_reads_keeps_no_command_from_running(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(text: str) -> None:
+        raise MemtierdError("write output: broken pipe (EPIPE)")
+
+    monkeypatch.setattr(stage.console, "write", refuse)
+    stage.start(interval_command=("touch", f"{tmp_path}/ran"), timestamp="unix ", timestamp_after="unix ")
+    until("a run", lambda: stage.counts["1.intervalcommand.failed"] >= 1)
+    assert (tmp_path / "ran").exists()
+    assert stage.complaints()[0].endswith("write output: broken pipe (EPIPE)")
 
 
 def test_another_configuration_starts_a_running_routine_anew(stage: Stage) -> None:

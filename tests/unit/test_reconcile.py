@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from memtierd.model import OUTCOMES, SWAP_NODE, MoveReport, Outcome, ProcessKey, ScanFailure
+from memtierd.parameters import Part
 from memtierd.placement.plan import Obstacle
 from memtierd.policies.heat import HeatmapParams, HeatParams, HeatPolicy
 from memtierd.reconcile import KEEP_MS, REBASE_AT_MS
@@ -499,6 +500,17 @@ def test_a_change_of_policy_ends_waiting_for_the_old_one() -> None:
     life.report(life.hand_over(11_100), 11_200, Outcome.BUSY)
     life.reconciler.set_policy(age_policy(idle_numas=(3,)))
     assert targets_of(life.decide(11_300)) == [(0, 3)]
+
+
+@pytest.mark.parametrize("change", [{"batch_mb": 1}, {"interval_ms": 7}, {"tracker": Part("stub", None)}])
+def test_a_policy_that_decides_alike_leaves_states_and_waits_as_they_are(change: dict[str, object]) -> None:
+    life = idle_life()
+    life.report(life.hand_over(11_100), 11_200, Outcome.BUSY)
+    before = (life.activity, life.placement, life.reconciler.table.not_before_ms.tolist())
+    life.reconciler.set_policy(age_policy(**change))
+    assert (life.activity, life.placement, life.reconciler.table.not_before_ms.tolist()) == before
+    assert life.reconciler.policy.params == age_policy(**change).params
+    assert targets_of(life.decide(11_300)) == []
 
 
 def heat_policy() -> HeatPolicy:

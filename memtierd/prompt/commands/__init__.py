@@ -1,6 +1,7 @@
 """All commands of the prompt, one module a command."""
 
 from memtierd.prompt.commands.arange import COMMAND as ARANGE
+from memtierd.prompt.commands.config import COMMAND as CONFIG
 from memtierd.prompt.commands.health import COMMAND as HEALTH
 from memtierd.prompt.commands.help import COMMAND as HELP
 from memtierd.prompt.commands.log import COMMAND as LOG
@@ -22,6 +23,7 @@ from memtierd.prompt.grammar import Command
 
 COMMANDS: dict[str, Command] = {
     "arange": ARANGE,
+    "config": CONFIG,
     "health": HEALTH,
     "help": HELP,
     "log": LOG,

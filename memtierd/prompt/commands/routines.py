@@ -63,9 +63,9 @@ def _configure(context: Context, options: Options) -> None:
 
 
 def _use(context: Context, number: int) -> None:
-    last = len(context.daemon.routines.views())
-    if not 1 <= number <= last:
-        raise CommandError(f"invalid routine {number}, the last one is {last}")
+    numbers = [view.number for view in context.daemon.routines.views()]
+    if number not in numbers:
+        raise CommandError(f"invalid routine {number}, the last one is {max(numbers, default=0)}")
     context.memory.routine = number
 
 
@@ -73,7 +73,7 @@ def _used(context: Context) -> RoutineView:
     views = context.daemon.routines.views()
     if not views:
         raise CommandError("no routines, create one with: routines -create NAME [-config CONFIG]")
-    return views[(context.memory.routine or len(views)) - 1]
+    return next((view for view in views if view.number == context.memory.routine), views[-1])
 
 
 def _dump_config(context: Context, used: RoutineView) -> None:

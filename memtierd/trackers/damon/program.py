@@ -105,11 +105,11 @@ class Program:
             return f"start {self.name}: {error.strerror}: {error.filename}"
         try:
             said = self._read(pipeline, stop)
-            outcome = pipeline.end() if said is not None else ""
+            if said is None:
+                return ""
+            outcome = pipeline.end()
         finally:
             pipeline.kill()
-        if said is None:
-            return ""
         return f"{self.name} {outcome}{_reason(said)}; it is started again, what DAMON reports meanwhile is lost"
 
     def _read(self, pipeline: Pipeline, stop: int) -> bytes | None:

@@ -3,6 +3,7 @@
 import atexit
 import errno
 import logging
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,6 +25,8 @@ LOG = logging.getLogger("memtierd")
 _SPARSE_GRID_PAGES = 512
 _LATE_NS = 10_000_000_000
 """Reports may be that late: programs write them when their buffers are full."""
+_SHUT_PATIENCE_S = 10.0
+"""Longer than a connection, or the kernel, takes to let go."""
 _INTERRUPTED = (
     "tracker damon: somebody else has stopped a kdamond that memtierd had started; it was started again, leave it alone"
 )
@@ -52,6 +55,7 @@ class DamonTracker(RoundTracker):
         self._targets: set[ProcessKey] = set()
         self._scanning = False
         self._ended = False
+        self._shutting = threading.Lock()
         self._cuts: dict[ProcessKey, U64] = {}
         """Bounds of the regions that DAMON reported last."""
         self._arrived: dict[ProcessKey, Records] = {}
@@ -118,7 +122,16 @@ class DamonTracker(RoundTracker):
             raise
 
     def _shut(self) -> None:
-        atexit.unregister(self.close)
+        """Give back what is ours.  memtierd does not end amid of this in another thread: it waits here at exit."""
+        if not self._shutting.acquire(timeout=_SHUT_PATIENCE_S):
+            return
+        try:
+            self._give_back()
+            atexit.unregister(self.close)
+        finally:
+            self._shutting.release()
+
+    def _give_back(self) -> None:
         self._followed = ()
         for remembered in (self._arrived, self._rest, self._judged):
             remembered.clear()

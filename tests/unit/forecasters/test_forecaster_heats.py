@@ -108,7 +108,7 @@ def test_an_answer_may_leave_out_times_and_name_others() -> None:
         (b'{"42":[{"addr":1,"length":2,"heat":true}]}', "wrong heats of pid 42: True as heat"),
         (b'{"42":[{"addr":1,"length":2,"heat":1e999}]}', "wrong heats of pid 42: inf as heat"),
         (b'{"42":[{"addr":1.5,"length":2,"heat":1}]}', "wrong heats of pid 42: 1.5 where an integer"),
-        (b'{"42":[{"addr":-1,"length":2,"heat":1}]}', "wrong heats of pid 42"),
+        (b'{"42":[{"addr":-1,"length":2,"heat":1}]}', "wrong heats of pid 42: -1 where an integer"),
         (b'{"42":[{"addr":1,"length":99999999999,"heat":1}]}', "wrong heats of pid 42"),
     ],
 )

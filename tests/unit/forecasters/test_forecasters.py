@@ -1,5 +1,6 @@
 """Forecasters with real files and programs: what they say, and what becomes of programs that hang, end and babble."""
 
+import os
 import sys
 import threading
 import time
@@ -132,6 +133,22 @@ def test_stdio_says_what_is_wrong_with_the_program(stdio: Callable[..., Forecast
     assert (answer.heats, answer.failures) == (None, 1)
     assert answer.problems[0].startswith(f"forecaster stdio 'sh -c {script[:8]}")
     assert said in answer.problems[0]
+
+
+def test_nobody_waits_for_a_pipe_that_has_no_reader(
+    stdio: Callable[..., Forecaster], tmp_path: Path, clock: Clock
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    trace = build(Part("trace", TraceParams(file=f"{tmp_path}/pipe")), clock)
+    for forecaster in (trace, stdio("cat", stderr=f"file:{tmp_path}/pipe")):
+        assert "no such device or address (ENXIO)" in forecaster.forecast(HEATS).problems[0]
+
+
+def test_a_closed_stdio_starts_no_program(stdio: Callable[..., Forecaster], tmp_path: Path) -> None:
+    closed = stdio("sh", "-c", f"touch {tmp_path}/started; cat")
+    closed.close()
+    assert closed.forecast(HEATS).problems[0].endswith("it is closed")
+    assert not (tmp_path / "started").exists()
 
 
 def test_stdio_says_that_there_is_no_program_and_no_place_for_its_errors(stdio: Callable[..., Forecaster]) -> None:

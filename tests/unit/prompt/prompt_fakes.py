@@ -1,14 +1,15 @@
 """A daemon without threads and kernel for the prompt's tests: a real reconciler, and records of what was asked."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import attrs
 import numpy as np
 
-from memtierd import policies, watchers
+from memtierd import config, policies, watchers
 from memtierd.conditions import Held
+from memtierd.effective import Effective
 from memtierd.errors import MemtierdError
 from memtierd.linux.probe import Feature, Features
 from memtierd.linux.roots import Roots
@@ -101,6 +102,7 @@ class FakeDaemon:
         self.policy_name: str | None = None
         self.policy_params: PolicyParams | None = None
         self.policy_running = False
+        self.config_file: config.ConfigFile | None = None
         self.routines = Routines(Ports(lambda _event, _times: None, lambda _source, _texts: None, int, lambda: None))
         self.asked: list[Any] = []
         """What was asked for, in order."""
@@ -162,6 +164,26 @@ class FakeDaemon:
 
     def stop_policy(self) -> None:
         self.policy_running = False
+
+    def effective(self) -> Effective:
+        policy = Part(self.policy_name, self.policy_params) if self.policy_name is not None else None
+        routines = tuple(Part(one.name, one.params) for one in self.routines.views())
+        return Effective(policy=policy, routines=routines, mover=self.mover.params if policy is None else None)
+
+    def edit(self, edits: Sequence[config.Edit]) -> list[config.Change]:
+        return self._become(config.with_edits(self.effective(), edits))
+
+    def reload(self) -> list[config.Change]:
+        assert self.config_file is not None
+        self.config_file = config.read_file(self.config_file.path)
+        return self._become(self.config_file.config)
+
+    def _become(self, wanted: config.Config | Effective) -> list[config.Change]:
+        before = self.effective()
+        if wanted.policy is not None:
+            self.policy_name, self.policy_params = wanted.policy.name, wanted.policy.params
+        self.routines.become(wanted.routines, start=False)
+        return config.changes(before, self.effective())
 
 
 @attrs.define

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from memtierd.errors import CommandError
 from memtierd.prompt import session as session_module
 from memtierd.prompt.commands import COMMANDS
 from memtierd.prompt.grammar import Command
@@ -65,6 +66,16 @@ def test_a_reader_that_leaves_early_is_no_failure(prompt: Prompt, monkeypatch: p
 
     monkeypatch.setitem(COMMANDS, "count", Command("count", "count", run))
     assert prompt.run("count | head -1") == (0, "0\n", "")
+
+
+@pytest.mark.parametrize("count", [0, 1, 256, 1000])
+def test_what_was_found_before_an_error_is_printed(count: int, prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> None:
+    def numbers() -> Iterator[str]:
+        yield from map(str, range(count))
+        raise CommandError("no more")
+
+    monkeypatch.setitem(COMMANDS, "count", Command("count", "count", lambda context, _: context.lines(numbers())))
+    assert prompt.run("count") == (1, "".join(f"{number}\n" for number in range(count)), "count: no more\n")
 
 
 def test_a_bug_in_a_command_is_one_line_and_its_traceback_is_logged(

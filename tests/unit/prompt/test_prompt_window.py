@@ -8,8 +8,10 @@ import pytest
 
 from memtierd.prompt.fitting import fitted
 from memtierd.prompt.output import Output
+from memtierd.prompt.region_rows import Choice, region_table
 from memtierd.prompt.tables import Column, from_rows, write_table
 from memtierd.prompt.window import Window, is_terminal, window_of
+from memtierd.regions.lifecycle import PLACEMENT, age_activity
 from tests.unit.prompt.prompt_fakes import FakeDaemon, Prompt, process_scan, scan
 
 CELLS = ["pid 4242", "idle    ", "a text that is long enough to go on below"]
@@ -57,6 +59,15 @@ def test_colours_take_no_room() -> None:
     assert "\x1b[34midle    \x1b[0m" in coloured
     cut = fitted(CELLS, ["", "blue", "red"], Window(25, has_colours=True), ends_in_text=False)
     assert re.sub(r"\x1b\[\d+m", "", cut) == fit(25, ends_in_text=False)
+
+
+def test_only_states_that_exist_have_colours() -> None:
+    daemon = FakeDaemon()
+    table = region_table(daemon.reconciler, Choice(None, (), (), None))
+    states = set(age_activity().declaration.states) | set(PLACEMENT.declaration.states)
+    coloured = {value for column in table.columns for value in column.colours}
+    assert coloured
+    assert coloured <= states
 
 
 def test_what_is_no_terminal_has_no_window() -> None:

@@ -91,3 +91,12 @@ def test_parts_have_as_many_referenced_pages_as_they_can_hold() -> None:
     uses = limits.clip_uses(KEY, [MappingUse(MAPPINGS[0], 400, 200, 0, 0, 0), MappingUse(MAPPINGS[1], 1, 1, 0, 0, 0)])
     assert [use.referenced_kb for use in uses] == [40, 200, 1]
     assert limits.clip_uses(OTHER, [MappingUse(MAPPINGS[0], 400, 200, 0, 0, 0)]) == []
+
+
+def test_what_is_tracked_now_can_be_kept_until_it_is_told_what_to_track() -> None:
+    limits = Limits()
+    limits.begin()({KEY: pages((1, 2))})
+    tell = limits.begin(keep=True)
+    assert clipped(limits) == [(1, 2)]
+    tell({KEY: pages((3, 4))})
+    assert clipped(limits) == [(3, 4)]

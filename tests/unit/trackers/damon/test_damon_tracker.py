@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from memtierd.trackers.damon.tracefs import TracefsConnection
 from memtierd.trackers.damon.tracker import DamonTracker
 from memtierd.trackers.tracker import ScanStoppedError, StopFlag
 from tests.unit.trackers.damon.damon_fakes import FakeConnection, FakeMachine, aggregation
+from tests.unit.trackers.damon.program_fakes import DEADLINE_S
 from tests.unit.trackers.tracker_fakes import BASE_PAGE, FakeKernel, FakeProcess, mapping
 
 PID = 7
@@ -158,6 +160,32 @@ def test_the_end_of_memtierd_ends_damon_also_when_nobody_closes_the_tracker(
     (end,) = at_exit
     end()
     assert scene.machine.sysfs.kdamonds() == 0
+    assert at_exit == []
+
+
+def test_memtierd_does_not_end_while_another_thread_gives_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_exit: list[Callable[[], None]] = []
+    monkeypatch.setattr(atexit, "register", at_exit.append)
+    monkeypatch.setattr(atexit, "unregister", lambda _end: at_exit.clear())
+    scene = Scene(tmp_path)
+    scene.scan()
+    inside, go_on = threading.Event(), threading.Event()
+
+    def close_slowly(_connection: FakeConnection) -> None:
+        inside.set()
+        assert go_on.wait(DEADLINE_S)
+
+    monkeypatch.setattr(FakeConnection, "close", close_slowly)
+    scanner = threading.Thread(target=scene.tracker.forget, args=(scene.key,))
+    scanner.start()
+    assert inside.wait(DEADLINE_S)
+    (end,) = at_exit
+    main = threading.Thread(target=end)
+    main.start()
+    go_on.set()
+    main.join(DEADLINE_S)
+    assert scene.machine.sysfs.kdamonds() == 0
+    scanner.join(DEADLINE_S)
     assert at_exit == []
 
 
