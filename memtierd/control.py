@@ -107,6 +107,11 @@ class Control:
         self._watched = Watched(roots)
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._waiting: deque[Message] = deque()
+        self._messages_first = 0
+        """How many messages are taken in before the next tick: those that came during the last one.
+
+        Without this a tick that takes longer than its interval would let in one message at a time.
+        """
         """Taken out of the inbox during a tick, to be taken in after it."""
         self._interval_ns = 0
         self._due_ns = 0
@@ -190,11 +195,13 @@ class Control:
                 self._watched.drop(frozenset(self._watched.keys))
                 return
             if message is not None:
+                self._messages_first -= 1
                 self._guarded(partial(self._take, message))
             if self._clock_ns() >= self._look_due_ns:
                 self._guarded(self._look_for_ends)
-            if self._forecast_came or self._is_due():
+            if (self._forecast_came or self._is_due()) and (message is None or self._messages_first <= 0):
                 self._guarded(self._tick_on_time)
+                self._messages_first = len(self._waiting) + self._inbox.qsize()
 
     def _guarded(self, step: Callable[[], None]) -> None:
         """Run one step; a bug in it is logged and counted, and the loop lives on."""

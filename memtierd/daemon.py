@@ -250,6 +250,15 @@ class Daemon:
             self._chosen(self.policy_name, "policy")
             self._policy.stop()
 
+    def configure_mover(self, params: MoverParams) -> None:
+        """Give the mover other parameters, also as those of the running policy, which plans as far as it can move."""
+        with self._lock:
+            policy = self._effective_policy()
+            if self.policy_running and policy is not None:
+                self._policy.run(policy.name, attrs.evolve(policy.params, mover=params))
+            else:
+                self.mover.reconfigure(params)
+
     # everything at once
 
     def effective(self) -> Effective:

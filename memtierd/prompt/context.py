@@ -10,7 +10,7 @@ from memtierd.effective import Effective
 from memtierd.linux.probe import Features
 from memtierd.linux.roots import Roots
 from memtierd.model import U32, U64, MachineFacts, ProcessKey
-from memtierd.mover import Mover
+from memtierd.mover import Mover, MoverParams
 from memtierd.placement.plan import Plan
 from memtierd.policies import PolicyParams
 from memtierd.prompt.page_walk import Ranges
@@ -43,6 +43,9 @@ class DaemonPort(Protocol):
     @property
     def pidwatcher(self) -> SelectedWatcher:
         """Return what finds processes; it is always there, also before one was created."""
+
+    def configure_mover(self, params: MoverParams) -> None:
+        """Give it parameters."""
 
     def create_pidwatcher(self, name: str) -> None:
         """Choose a pidwatcher.  Raises MemtierdError for an unknown name."""

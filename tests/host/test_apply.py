@@ -16,6 +16,7 @@ from memtierd.config import parse_edits
 from memtierd.daemon import Daemon
 from memtierd.errors import ConfigError, MemtierdError, UnsupportedError
 from memtierd.linux.probe import Feature, probe
+from memtierd.mover import MoverParams
 from memtierd.policies.age import AgeParams
 from memtierd.reconcile import Reconciler
 from memtierd.regions.journal import ACTIVITY
@@ -150,6 +151,15 @@ def test_common_parameters_change_and_the_states_of_regions_stay(daemon: Daemon,
     assert daemon.call(lambda reconciler: reconciler.policy.params.mover.bandwidth) == 7
     changes = daemon.call(lambda reconciler: reconciler.journal.of_region(child, start))
     assert [change.before for change in changes if change.machine == ACTIVITY].count(UNKNOWN) == 1
+
+
+def test_a_mover_that_is_configured_by_hand_counts_for_the_policy(daemon: Daemon, child: int) -> None:
+    running(daemon, TEXT.replace("PID", str(child)))
+    daemon.configure_mover(MoverParams(bandwidth=7))
+    assert daemon.mover.params.bandwidth == 7
+    assert daemon.call(lambda reconciler: reconciler.policy.params.mover.bandwidth) == 7
+    daemon.edit(parse_edits("policy.swapoutms=5"))
+    assert daemon.mover.params.bandwidth == 7
 
 
 def test_nothing_changes_when_nothing_is_new(daemon: Daemon, child: int) -> None:

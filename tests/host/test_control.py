@@ -13,7 +13,7 @@ from memtierd.control import Control
 from memtierd.errors import MemtierdError
 from memtierd.linux.proc import process_key
 from memtierd.linux.roots import ROOTS
-from memtierd.model import OUTCOMES, MoveReport, Outcome, ProcessFacts, ProcessKey, ProcessScan, Scan
+from memtierd.model import OUTCOMES, MachineFacts, MoveReport, Outcome, ProcessFacts, ProcessKey, ProcessScan, Scan
 from memtierd.mover import Batch, MoverParams
 from memtierd.policies.age import AgePolicy
 from memtierd.reconcile import Reconciler
@@ -235,6 +235,35 @@ def test_a_fault_in_one_step_does_not_end_the_loop(
     stage.control.post(Membership(None, ()))  # type: ignore[arg-type]
     assert stage.control.call(lambda reconciler: "control error: TypeError" in reconciler.statistics.events)
     assert watch(stage, child) == stage.targets[-1][0]
+
+
+def test_ticks_that_take_longer_than_their_interval_let_all_messages_in(stages: Callable[..., Stage]) -> None:
+    stage = stages()
+    ticks, begun, go_on = [], threading.Event(), threading.Event()
+
+    def slow_machine() -> MachineFacts:
+        stage.now_ms += 10_000
+        ticks.append(stage.now_ms)
+        begun.set()
+        assert go_on.wait(DEADLINE_S)
+        return machine_of()
+
+    stage.control._machine = slow_machine
+    stage.control.tick_every(1000)
+    stage.now_ms += 1000
+    stage.control.count("first")
+    assert begun.wait(DEADLINE_S)
+    for number in range(50):
+        stage.control.count(f"event {number}")
+    answers: list[int] = []
+    asking = threading.Thread(target=lambda: answers.append(stage.control.call(lambda _: len(ticks))))
+    asking.start()
+    deadline = time.monotonic() + DEADLINE_S
+    while stage.control._inbox.qsize() <= 50:
+        assert time.monotonic() < deadline
+    go_on.set()
+    asking.join()
+    assert answers == [1]
 
 
 def test_a_call_brings_back_what_was_raised(stages: Callable[..., Stage]) -> None:

@@ -254,7 +254,7 @@ def test_q28_dumps_while_the_policy_works(user: User, pid: int) -> None:
     user.until("regions -f json", lambda out: str(pid) in out)
     others = [Session(user.daemon, io.StringIO(), io.StringIO()) for _ in range(4)]
     with ThreadPoolExecutor(len(others)) as pool:
-        lines = ["policy -dump accessed 0,1s,0", "tracker -counters", "regions", "stats -t memory_scans"] * 50
+        lines = ["policy -dump accessed 0,1s,0", "tracker -counters", "regions", "stats -t memory_scans"] * 15
         statuses = [pool.submit(others[at % len(others)].run_line, line) for at, line in enumerate(lines)]
         assert {status.result(DEADLINE_S) for status in statuses} == {0}
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -83,8 +84,8 @@ def child() -> Iterator[int]:
 
 
 @pytest.fixture
-def session(tmp_path: object) -> Iterator[tuple[Session, io.StringIO, io.StringIO]]:
-    os.chdir(str(tmp_path))
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Session, io.StringIO, io.StringIO]]:
+    monkeypatch.chdir(tmp_path)
     daemon = Daemon(dry_run=True)
     daemon.start()
     out, err = io.StringIO(), io.StringIO()

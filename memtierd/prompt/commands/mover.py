@@ -36,7 +36,7 @@ def run(context: Context, options: Options) -> None:
         raise UsageError("flag -timeout: only together with -wait")
     mover = context.daemon.mover
     if options.config is not None:
-        mover.reconfigure(params_from_text("mover", "", options.config))
+        context.daemon.configure_mover(params_from_text("mover", "", options.config))
     if options.config_dump:
         context.line(as_json(mover.params))
     if options.pages_to is not None:

@@ -120,6 +120,9 @@ class FakeDaemon:
     def tick_now(self) -> Plan:
         return self.reconciler.decide(EPOCH_NS + 100 * S, self.machine())
 
+    def configure_mover(self, params: MoverParams) -> None:
+        self.mover.reconfigure(params)
+
     def create_pidwatcher(self, name: str) -> None:
         if name == "bogus":
             raise MemtierdError("invalid pidwatcher name 'bogus'")
