@@ -5,7 +5,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -262,7 +262,7 @@ class Control:
         kept = tuple(process for process in scan.processes if process.key in watched)
         self._reconciler.observe(attrs.evolve(scan, processes=kept))
         self._drop(frozenset(scan.gone))
-        self.conditions.hold("scan", {*scan.conditions, *(failure.message for failure in scan.failed)})
+        self.conditions.hold("scan", {*scan.conditions, *_failures(scan)})
 
     def _take_membership(self, membership: Membership) -> None:
         before = self._watched.keys
@@ -386,6 +386,14 @@ class Control:
             for sentence, of in subjects.items()
             for subject in (of if len(of) <= _MOST_NAMED else ["many processes (the command plan lists them)"])
         ]
+
+
+def _failures(scan: Scan) -> Iterator[str]:
+    """Yield what kept processes from being scanned, of very many the first ones."""
+    messages = [failure.message for failure in sorted(scan.failed, key=lambda failure: failure.key)]
+    yield from messages[:_MOST_NAMED]
+    if len(messages) > _MOST_NAMED:
+        yield f"more than {_MOST_NAMED} processes can't be scanned; only the first ones are told of"
 
 
 def _log_processes(what: str, keys: Collection[ProcessKey]) -> None:

@@ -15,12 +15,15 @@ from memtierd.model import MachineFacts
 from memtierd.mover import Mover, MoverParams
 from memtierd.parameters import Part
 from memtierd.policies import Policy, PolicyParams
+from memtierd.policies.common import decide_alike
 from memtierd.reconcile import Reconciler
 from memtierd.trackers.limits import Limits
 from memtierd.tracking import Tracking
 from memtierd.watchers import Watcher
 from memtierd.watchers.pages_of_interest import PagesOfInterestWatcher
 from memtierd.watchers.selected import SelectedWatcher
+
+_PATIENCE_S = 0.2
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -85,6 +88,7 @@ class PolicyRunner:
             tracking.choose(params.tracker, tracker)
         self._forecast_with(getattr(params, "forecaster", None))
         policy = policies.build(params).adapt(self._workers.machine())
+        self._take_back_moves(params)
         self._workers.control.call(lambda reconciler: self._decide_by(policy, reconciler))
         if watching is None:
             self._workers.limits.lift()
@@ -108,17 +112,26 @@ class PolicyRunner:
         self.name = self.params = None
 
     def _decide_by(self, policy: Policy, reconciler: Reconciler) -> None:
-        """Change over between two ticks of the control thread; what was planned before is planned anew."""
+        """Change over between two ticks of the control thread; what is to be decided anew is so at once."""
         control, mover = self._workers.control, self._workers.mover
-        reconciler.set_policy(policy)
+        is_new = reconciler.set_policy(policy)
         mover.reconfigure(policy.params.mover or MoverParams())
         interval_ms = _interval_ms(policy.params)
         if not self.is_running or interval_ms != _interval_ms(self.params):
             control.tick_every(interval_ms)
-        if self.is_running and policy.params.watches:
+        if self.is_running and policy.params.watches and is_new:
             control.tick_now()
-        else:
-            mover.replace(())
+
+    def _take_back_moves(self, params: PolicyParams) -> None:
+        """Let the mover end what the policy before has planned, unless the next one decides alike.
+
+        The control thread hears of all that was taken back before it decides anew, if the system call under way
+        ends in time; what comes later is planned again at the next tick.
+        """
+        if self.is_running and self.params is not None and decide_alike(params, self.params):
+            return
+        self._workers.mover.replace(())
+        self._workers.mover.wait(_PATIENCE_S)
 
     def _observe(self, watching: _Watching, watcher: Watcher | None, *, is_fresh: bool) -> None:
         """Start what does not run yet."""

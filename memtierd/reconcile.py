@@ -345,15 +345,16 @@ class Reconciler:
 
     # change of policy, passing of time
 
-    def set_policy(self, policy: Policy) -> None:
-        """Decide by another policy from now on; access times and heat are kept, states start as unknown.
+    def set_policy(self, policy: Policy) -> bool:
+        """Decide by another policy from now on; return whether everything is to be decided anew.
 
-        Where only common parameters differ, states stay, too, and where regions should be, and what they wait for.
+        Access times and heat are kept, states start as unknown.  Where only common parameters differ, states stay,
+        too, where regions should be, what they wait for, and the plan.
         Heat that the policy before did not keep says nothing: regions are judged from the next scan on then.
         """
         if decide_alike(policy.params, self.policy.params) and policy.places == self.policy.places:
             self.policy = policy
-            return
+            return False
         if policy.activity.declaration != self.policy.activity.declaration:
             self.journal.drop(ACTIVITY)
         if policy.heat is not None and self.policy.heat is None:
@@ -362,6 +363,7 @@ class Reconciler:
         self.plan = empty_plan()
         self.table.activity = np.full(len(self.table), UNKNOWN, dtype=np.uint8)
         self.table.desired[:] = 0
+        return True
 
     def reset_counters(self) -> None:
         """Set the summed-up access counts of all regions to 0."""

@@ -39,7 +39,8 @@ def test_the_configuration_changes_while_memory_is_managed(tmp_path: Path) -> No
             assert said.splitlines()[0] == "policy.idledurationms 3600000 → 3000"
             until("idle memory begins to move, by what was seen before", lambda: idle.portion(SLOW) > 0, idle.spread)
 
-            running.ask("config -set policy.mover.bandwidth=400")  # while it moves
+            running.ask("config -set policy.idledurationms=2000")  # while it moves, which is planned anew
+            running.ask("config -set policy.mover.bandwidth=400")  # while it moves, which goes on faster
             until("idle memory is on the slow node", lambda: idle.is_on(SLOW), idle.spread)
             assert used.is_on(START), used.spread()
             assert migrated_pages() - before <= 1.2 * idle.size // PAGE, "something was moved twice"
@@ -52,7 +53,7 @@ def test_the_configuration_changes_while_memory_is_managed(tmp_path: Path) -> No
             assert running.ask("config -reload").strip() == ""
             assert f"config: {file}:1:30: policy.config.bogus: unknown key" in running.wait_for("bogus")
             changed = config.replace(f"[{SLOW}]", f"[{OTHER_SLOW}]").replace(
-                "idledurationms: 3600000", "idledurationms: 3000"
+                "idledurationms: 3600000", "idledurationms: 2000"
             )
             file.write_text(changed.replace("bandwidth: 1}", "bandwidth: 400}"))
             running.let_pass(2, "tracker.idlepage.scan")  # where memory is now is known from scans only
