@@ -40,7 +40,18 @@ def test_sample_loads(path: Path) -> None:
     assert dump_json(policy.params).startswith("{")
 
 
-SPEAKS_FOR_ITSELF = ("policy:", "name:", "config:", "routines:", "pidwatcher:", "tracker:", "mover:", "heatmap:", "cgroups:", "- ")
+SPEAKS_FOR_ITSELF = (
+    "policy:",
+    "name:",
+    "config:",
+    "routines:",
+    "pidwatcher:",
+    "tracker:",
+    "mover:",
+    "heatmap:",
+    "cgroups:",
+    "- ",
+)
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
