@@ -198,10 +198,12 @@ def _run(options: Options) -> int:
     daemon = Daemon(dry_run=options.dry_run)
     daemon.console = Console(daemon, sys.stdout, sys.stderr)
     session = Session(daemon, sys.stdout, sys.stderr, echo=options.echo)
+    running = ""
     try:
         daemon.start()
         if config is not None:
             _start_configured(daemon, file)
+            running = _contents(config)
         status = _run_commands(session, options)
         if status and options.e:
             LOG.info("a command failed: stopping")
@@ -221,8 +223,8 @@ def _run(options: Options) -> int:
             signal.signal(number, signal.SIG_IGN)
         termination.release()
         daemon.stop()
-        if config is not None:
-            LOG.info("%s stopped", _contents(config))
+        if running:
+            LOG.info("%s stopped", running)
     return status
 
 
