@@ -5,7 +5,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 import attrs
 import numpy as np
 
+from memtierd import telling
 from memtierd.conditions import Conditions
 from memtierd.errors import MemtierdError
 from memtierd.forecasters import Forecast, ForecastDesk, ForecastPort
@@ -21,7 +22,7 @@ from memtierd.model import I64, CallReport, MachineFacts, MoveReport, ProcessKey
 from memtierd.mover import Batch
 from memtierd.placement.batches import batches, spans
 from memtierd.placement.plan import Plan
-from memtierd.placement.text import describe_obstacle, describe_plan, describe_span, node_name
+from memtierd.placement.text import describe_plan, describe_span
 from memtierd.reconcile import Reconciler
 from memtierd.units import MIB, PAGE_BYTES, pages_per_second
 from memtierd.watchers.poller import Membership
@@ -29,8 +30,6 @@ from memtierd.watchers.watched import Watched
 
 LOG = logging.getLogger("memtierd")
 T = TypeVar("T")
-_MOST_NAMED = 10
-"""How many processes one event names in the log before it only counts them."""
 _PATIENCE_S = 60.0
 """How long the daemon itself waits for the control thread; a person at the prompt gives up sooner."""
 _LOOK_NS = 1_000_000_000
@@ -262,7 +261,7 @@ class Control:
         kept = tuple(process for process in scan.processes if process.key in watched)
         self._reconciler.observe(attrs.evolve(scan, processes=kept))
         self._drop(frozenset(scan.gone))
-        self.conditions.hold("scan", {*scan.conditions, *_failures(scan)})
+        self.conditions.hold("scan", {*scan.conditions, *telling.failures(scan)})
 
     def _take_membership(self, membership: Membership) -> None:
         before = self._watched.keys
@@ -285,8 +284,8 @@ class Control:
         now = self._watched.keys
         if now == before:
             return
-        _log_processes("tracking", set(now) - set(before))
-        _log_processes("no longer tracking", set(before) - set(now))
+        telling.log_processes("tracking", set(now) - set(before))
+        telling.log_processes("no longer tracking", set(before) - set(now))
         self.on_targets(now)
 
     def _tick(self) -> Plan:
@@ -301,7 +300,7 @@ class Control:
         self.conditions.hold("nodes", unknown)
         self.conditions.hold("policy", self._reconciler.policy.conditions)
         self.conditions.hold("guards", self._reconciler.guards.conditions)
-        self.conditions.hold("plan", self._obstacles())
+        self.conditions.hold("plan", telling.obstacles(self._reconciler))
         self.conditions.hold("mover", self._mover.conditions())
         if self.dry_run:
             self._show(self._reconciler.unshown(plan.intended), "would move", logging.INFO)
@@ -367,42 +366,6 @@ class Control:
         for span in spans(moves):
             facts = self._reconciler.processes.facts(span.process)
             LOG.log(level, "%s %s", verb, describe_span(span, facts.key.pid, facts.name, self._reconciler.policy))
-
-    def _obstacles(self) -> list[str]:
-        """Return one sentence for each process, state and obstacle that keeps memory from moving.
-
-        When it is the same for many processes it is one sentence for all of them.
-        """
-        policy = self._reconciler.policy
-        subjects: dict[str, list[str]] = {}
-        for process, activity, obstacle in self._reconciler.obstacles():
-            facts = self._reconciler.processes.facts(process)
-            state = policy.activity.declaration.states[activity]
-            wanted = " or ".join(node_name(node) for node in policy.places[policy.place_of_state[activity]].nodes)
-            sentence = f"{state} memory stays where it is, wanted on {wanted}: {describe_obstacle(obstacle)}"
-            subjects.setdefault(sentence, []).append(f"pid {facts.key.pid} ({facts.name})")
-        return [
-            f"{subject}: {sentence}"
-            for sentence, of in subjects.items()
-            for subject in (of if len(of) <= _MOST_NAMED else ["many processes (the command plan lists them)"])
-        ]
-
-
-def _failures(scan: Scan) -> Iterator[str]:
-    """Yield what kept processes from being scanned, of very many the first ones."""
-    messages = [failure.message for failure in sorted(scan.failed, key=lambda failure: failure.key)]
-    yield from messages[:_MOST_NAMED]
-    if len(messages) > _MOST_NAMED:
-        yield f"more than {_MOST_NAMED} processes can't be scanned; only the first ones are told of"
-
-
-def _log_processes(what: str, keys: Collection[ProcessKey]) -> None:
-    """Say what begins or ends for these processes; when they are too many to read, how many they are."""
-    if len(keys) > _MOST_NAMED:
-        LOG.info("%s %d processes", what, len(keys))
-        return
-    for key in sorted(keys):
-        LOG.info("%s pid %d", what, key.pid)
 
 
 def _answer(answer: "Future[Any]", ask: Callable[[], Any]) -> None:
