@@ -91,7 +91,7 @@ def process_facts(
     `cpu_nodes` is the result of numa.cpu_to_node, for callers that ask for many processes; it is read here without.
     Raises ProcessGoneError when the process has ended, also when its pid names another process now.
     """
-    allowed_nodes = status(key.pid, roots).allowed_nodes
+    allowed = status(key.pid, roots)
     # After status: if the pid changed hands before or while it was read, this says so.
     now = check_identity(key, roots)
     if cpu_nodes is None:
@@ -99,8 +99,8 @@ def process_facts(
     return ProcessFacts(
         key,
         now.name,
-        allowed_nodes,
-        running_node=cpu_nodes.get(now.processor, -1),
+        allowed.allowed_nodes,
+        running_node=_running_node(allowed.allowed_cpus, now.processor, cpu_nodes),
         oom_score=_oom_score(key.pid, roots),
     )
 
@@ -118,6 +118,15 @@ def exe(pid: int, roots: Roots = ROOTS) -> str | None:
         if error.errno == errno.ENOENT and os.path.exists(f"{roots.proc}/{pid}"):
             return None
         raise pid_error(f"read link {path}", error, pid, roots) from error
+
+
+def _running_node(allowed_cpus: frozenset[int], processor: int, cpu_nodes: MappingType[int, int]) -> int:
+    """Return the node where a process runs: the only one where it may, or that of the CPU it last ran on; else -1.
+
+    A main thread that sleeps was last seen on a CPU that it, and its other threads, may have left for good.
+    """
+    nodes = {node for cpu, node in cpu_nodes.items() if cpu in allowed_cpus}
+    return nodes.pop() if len(nodes) == 1 else cpu_nodes.get(processor, -1)
 
 
 def _oom_score(pid: int, roots: Roots) -> int:

@@ -45,6 +45,8 @@ class ProcessStatus:
     vm_swap_kb: int
     allowed_nodes: frozenset[int]
     """Mems_allowed_list; empty on a kernel without CONFIG_CPUSETS."""
+    allowed_cpus: frozenset[int]
+    """Cpus_allowed_list: where the main thread may run."""
     kernel_thread: bool
 
 
@@ -87,6 +89,7 @@ def parse_status(text: str) -> ProcessStatus:
         vm_rss_kb=_kb(fields, "VmRSS"),
         vm_swap_kb=_kb(fields, "VmSwap"),
         allowed_nodes=parse_id_list(fields.get("Mems_allowed_list", "")),
+        allowed_cpus=parse_id_list(fields.get("Cpus_allowed_list", "")),
         kernel_thread=kernel_thread,
     )
 

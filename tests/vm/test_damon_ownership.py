@@ -89,7 +89,7 @@ def set_up(kdamond: int, pid: int) -> None:
 def monitors(kdamond: int, pid: int) -> bool:
     """Return whether a kdamond runs for this process."""
     target = f"{kdamond}/contexts/0/targets/0/pid_target"
-    with suppress(FileNotFoundError):
+    with suppress(OSError):  # what is made anew meanwhile is gone for a moment
         return read(f"{kdamond}/state") == "on" and read(target) == str(pid)
     return False
 

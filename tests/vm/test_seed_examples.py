@@ -25,7 +25,8 @@ WATCH = (
     "(while :; do sleep 5; echo policy -dump accessed 0,5s,30s,10m,2h,24h,0; done)"
     " | memtierd -config memtierd-age-idlepage-trackonly.yaml"
 )
-USED_MB, IDLE_MB = 4, 8
+USED_MB, IDLE_MB = 4, 16
+"""A region of 1 MB may hold some of both."""
 START = 0
 
 

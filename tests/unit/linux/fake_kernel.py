@@ -46,6 +46,7 @@ class FakeKernel:
         vm_rss_kb: int = 1024,
         private_dirty_kb: int = 512,
         mems: str = "0-3",
+        cpus: str = "0-3",
         tgid: int | None = None,
     ) -> None:
         """Add a process, or replace one wholly."""
@@ -60,6 +61,7 @@ class FakeKernel:
         (directory / "status").write_text(
             f"Name:\t{name}\nState:\t{state} (of some kind)\nTgid:\t{tgid or pid}\nKthread:\t{int(kernel_thread)}\n"
             f"VmSize:\t{vm_size_kb:8} kB\nVmRSS:\t{vm_rss_kb:8} kB\nVmSwap:\t       0 kB\nMems_allowed_list:\t{mems}\n"
+            f"Cpus_allowed_list:\t{cpus}\n"
         )
         (directory / "smaps_rollup").write_text(
             f"00400000-7ffd6fee2000 ---p 00000000 00:00 0       [rollup]\nPrivate_Dirty: {private_dirty_kb:8} kB\n"

@@ -80,6 +80,15 @@ def test_facts(kernel: FakeKernel) -> None:
     assert proc.process_facts(key, kernel.roots, {3: 2}) == expected
 
 
+def test_a_process_runs_where_it_may(kernel: FakeKernel) -> None:
+    """Also when it was last seen elsewhere: a thread that sleeps moves when it wakes."""
+    nodes = {0: 0, 1: 0, 2: 1, 3: 1}
+    kernel.add(7, start_ticks=9, cpu=0, cpus="2-3")
+    assert proc.process_facts(ProcessKey(7, 9), kernel.roots, nodes).running_node == 1
+    kernel.add(8, start_ticks=9, cpu=3, cpus="1-3")
+    assert proc.process_facts(ProcessKey(8, 9), kernel.roots, nodes).running_node == 1
+
+
 def test_facts_on_an_unknown_cpu(kernel: FakeKernel) -> None:
     kernel.add(7, start_ticks=9, cpu=3)
     assert proc.process_facts(ProcessKey(7, 9), kernel.roots, {}).running_node == -1
