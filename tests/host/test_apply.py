@@ -100,14 +100,14 @@ def running(daemon: Daemon, text: str) -> None:
     until(lambda: max((accesses for accesses, _ in ages(daemon).values()), default=0) >= 2)
 
 
-def ages(daemon: Daemon) -> dict[int, tuple[int, int]]:
-    """Return the counted accesses of every region and since when it is in steady use, by its address."""
+def ages(daemon: Daemon) -> dict[tuple[int, int], tuple[int, int]]:
+    """Return the counted accesses of every region and since when it is in steady use, by its pid and address."""
 
-    def of_regions(reconciler: Reconciler) -> dict[int, tuple[int, int]]:
+    def of_regions(reconciler: Reconciler) -> dict[tuple[int, int], tuple[int, int]]:
         table = reconciler.table
-        columns = (table.start, table.accesses, table.active_since_ms)
-        starts, accesses, since_ms = (np.array(one).tolist() for one in columns)
-        return dict(zip(starts, zip(accesses, since_ms, strict=True), strict=True))
+        columns = (reconciler.processes.pids[table.process], table.start, table.accesses, table.active_since_ms)
+        of_pid, starts, accesses, since_ms = (np.array(one).tolist() for one in columns)
+        return dict(zip(zip(of_pid, starts, strict=True), zip(accesses, since_ms, strict=True), strict=True))
 
     return daemon.call(of_regions)
 
@@ -122,7 +122,7 @@ def test_thresholds_change_without_a_new_thread_and_with_all_that_was_learned(da
     assert [threads(name) for name in ("scanner", "pidwatcher", "routine", "control")] == before
     now = ages(daemon)
     assert learned.keys() & now.keys()
-    assert all(now[start][0] >= accesses for start, (accesses, _) in learned.items() if start in now)
+    assert all(now[one][0] >= accesses for one, (accesses, _) in learned.items() if one in now)
     seen = rounds(daemon)
     until(lambda: rounds(daemon) > seen)
 
@@ -145,7 +145,7 @@ def test_common_parameters_change_and_the_states_of_regions_stay(daemon: Daemon,
     running(daemon, text)
     daemon.tick_now()
     learned = ages(daemon)
-    start = max(learned, key=lambda start: learned[start])
+    _, start = max(learned, key=lambda region: learned[region])
     daemon.apply(config.load_text(text.replace("swapoutms", "mover: {bandwidth: 7}\n    swapoutms"), "x"))
     assert daemon.mover.params.bandwidth == 7
     assert daemon.call(lambda reconciler: reconciler.policy.params.mover.bandwidth) == 7
@@ -194,7 +194,7 @@ def test_processes_that_stay_keep_their_rows_when_the_pidwatcher_changes(
     until(lambda: sorted(pids(daemon)) == sorted([child, other]))
     now = ages(daemon)
     assert threads("scanner") == scanner
-    assert all(now[start][0] >= accesses for start, (accesses, _) in learned.items() if start in now)
+    assert all(now[one][0] >= accesses for one, (accesses, _) in learned.items() if one in now)
     daemon.apply(config.load_text(TEXT.replace("PID", str(other)), "x"))
     until(lambda: pids(daemon) == [other])
 

@@ -245,8 +245,10 @@ def test_without_permission_it_says_so(tmp_path: Path) -> None:
     """An unprivileged user gets one sentence, no traceback."""
     # Python itself may be where only root can read, so everything is loaded first.
     code = (
-        "import os, sys, memtierd.daemon, memtierd.prompt.session, memtierd.prompt.shell\n"
-        "import memtierd.prompt.commands.tracker\n"
+        "import importlib, os, pkgutil, sys, memtierd\n"
+        "for module in pkgutil.walk_packages(memtierd.__path__, 'memtierd.'):\n"
+        "    if not module.name.endswith(('__main__', 'build_native', 'meme.build')):\n"
+        "        importlib.import_module(module.name)\n"
         "from memtierd.cli import main\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "sys.exit(main())"
