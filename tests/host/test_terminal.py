@@ -212,8 +212,7 @@ def test_ctrl_c_ends_a_pause_however_often_it_is_typed(terminal: Callable[..., T
     here.until(b".")
     for _ in range(20):
         here.type(b"\x03")
-    here.until(b"time: interrupted")
-    here.until(PROMPT)
+    # What was printed may be lost: the terminal throws away what nobody has read when it sees Ctrl-C.
     here.type(b"\r")
     while not here.shows(PROMPT, within_s=1):
         here.type(b"\r")
