@@ -219,6 +219,7 @@ class Control:
 
     def _look_for_ends(self) -> None:
         self._look_due_ns = self._clock_ns() + _LOOK_NS
+        self.conditions.settle()
         before = self._watched.keys
         self._forget(self._watched.take_ended())
         self._announce(before)

@@ -1,6 +1,6 @@
 """What a command gets to work with: the daemon, where to write, and what earlier commands left."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
@@ -13,7 +13,10 @@ from memtierd.model import U32, U64, MachineFacts, ProcessKey
 from memtierd.mover import Mover, MoverParams
 from memtierd.placement.plan import Plan
 from memtierd.policies import PolicyParams
+from memtierd.prompt.caller import HERE, Caller
+from memtierd.prompt.output import Writer
 from memtierd.prompt.page_walk import Ranges
+from memtierd.prompt.screen import Screen
 from memtierd.reconcile import Reconciler
 from memtierd.routines import Routines
 from memtierd.watchers.selected import SelectedWatcher
@@ -139,16 +142,6 @@ class DaemonPort(Protocol):
         """Read the configuration file again and change over to it.  Raises ConfigError; nothing has changed then."""
 
 
-class Writer(Protocol):
-    """Where text goes."""
-
-    def write(self, text: str, /) -> Any:
-        """Write text."""
-
-    def flush(self) -> Any:
-        """Pass on what was written."""
-
-
 @attrs.frozen(eq=False)
 class Selection:
     """The pages that the last `pages` command selected, as ranges; ascending, not overlapping."""
@@ -199,6 +192,10 @@ class Context:
     """Tells of a problem on the error output."""
     clock_ns: Callable[[], int]
     """Monotonic time, as the daemon's clock gives it."""
+    caller: Caller = HERE
+    """Whoever asked for the command: files and pauses are theirs."""
+    screen: Screen | None = None
+    """The terminal as a whole; None where the output goes somewhere else, or nobody types."""
     status: int = 0
 
     def line(self, text: str = "") -> None:
@@ -217,6 +214,12 @@ class Context:
         finally:
             if pending:
                 self.out.write("".join(pending))
+
+    def while_wanted(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield items until the command is interrupted; that raises KeyboardInterrupt."""
+        for item in items:
+            self.caller.check()
+            yield item
 
     def fail(self, message: str) -> None:
         """Say that a part of the command failed; the command may go on and ends with a non-zero status."""

@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from memtierd.model import AddressRange
 from memtierd.parameters import UNIT_BOUNDS
 from memtierd.prompt.grammar import Kind
 from memtierd.units import PAGE_BYTES, parse_duration_ns, parse_size
+
+if TYPE_CHECKING:
+    from memtierd.model import AddressRange
 
 _RANGE = re.compile(r"(?:0x)?([0-9a-fA-F]{1,16})(?:-(?:0x)?([0-9a-fA-F]{1,16})|\+(\S+))?")
 _ADDRESS = re.compile(r"(?:0x)?([0-9a-fA-F]{1,16})")
@@ -63,11 +65,13 @@ def parse_address(text: str) -> int:
     return int(found[1], 16)
 
 
-def parse_range(text: str) -> AddressRange:
+def parse_range(text: str) -> "AddressRange":
     """Return the range START (one page), START-END or START+SIZE; addresses are hexadecimal.
 
     Both ends are rounded down to whole pages, reversed ones are swapped.  Raises ValueError with a sentence.
     """
+    from memtierd.model import AddressRange  # noqa: PLC0415  it brings NumPy, and a client starts without
+
     found = _RANGE.fullmatch(text.strip())
     if not found:
         raise ValueError(

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from memtierd.prompt.context import LogCopy, Writer
+from memtierd.prompt.context import LogCopy
+from memtierd.prompt.output import Writer
 from memtierd.text import bounded
 
 LOG = logging.getLogger("memtierd")

@@ -5,9 +5,20 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
-from typing import TextIO
+from typing import Any, Protocol, TextIO
 
 from memtierd.errors import from_oserror
+from memtierd.prompt.window import Window
+
+
+class Writer(Protocol):
+    """Where text goes."""
+
+    def write(self, text: str, /) -> Any:
+        """Write text."""
+
+    def flush(self) -> Any:
+        """Pass on what was written."""
 
 
 class Output:
@@ -58,6 +69,11 @@ class Output:
     def has_colours(self) -> bool:
         """Return whether it is a terminal with colours, and whoever reads it likes them (https://no-color.org)."""
         return self.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+
+    @property
+    def window(self) -> Window:
+        """Return the window in which the text is seen."""
+        return Window(self.columns, self.has_colours)
 
     def discard(self) -> None:
         """Let the stream write to nowhere from now on, what it still holds included."""

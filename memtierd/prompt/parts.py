@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from memtierd.errors import CommandError, errno_name
+from memtierd.prompt.caller import Caller
 
 
 def params_from_text(kind: str, name: str, text: str) -> Any:
@@ -13,13 +14,12 @@ def params_from_text(kind: str, name: str, text: str) -> Any:
     return structure(kind, name, text, "-config")
 
 
-def params_from_file(kind: str, name: str, path: str) -> Any:
-    """Return the parameters of a part from a file that holds just its configuration."""
+def params_from_file(kind: str, name: str, path: str, caller: Caller) -> Any:
+    """Return the parameters of a part from a file of the caller that holds just its configuration."""
     from memtierd.config import structure  # noqa: PLC0415
 
     try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
+        text = caller.read_text(path)
     except (OSError, ValueError) as error:
         said = str(error)
         if isinstance(error, OSError):

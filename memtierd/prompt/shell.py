@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import IO
 
 from memtierd.linux.child import kill_group
-from memtierd.prompt.context import Writer
+from memtierd.prompt.output import Writer
 
 _CHUNK_BYTES = 1 << 16
 _ENDED_BY_SIGINT = frozenset({-signal.SIGINT, 128 + signal.SIGINT})

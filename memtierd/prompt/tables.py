@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 import numpy as np
 
-from memtierd.prompt.context import Writer
 from memtierd.prompt.fitting import fitted
+from memtierd.prompt.output import Writer
 from memtierd.prompt.window import Window, window_of
 
 _ROWS_AT_ONCE = 4096

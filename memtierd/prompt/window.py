@@ -2,9 +2,6 @@
 
 import attrs
 
-from memtierd.prompt.context import Writer
-from memtierd.prompt.output import Output
-
 _CODES = {"red": 31, "green": 32, "yellow": 33, "blue": 34}
 
 
@@ -25,11 +22,7 @@ class Window:
         return most if self.columns is None else min(most, max(self.columns, 40))
 
 
-def is_terminal(out: Writer) -> bool:
-    """Return whether a writer's text goes straight to a terminal, not through a shell or to the log."""
-    return isinstance(out, Output) and out.isatty()
-
-
-def window_of(out: Writer) -> Window:
+def window_of(out: object) -> Window:
     """Return the window in which a writer's text is seen: only output that goes straight to a terminal has one."""
-    return Window(out.columns, out.has_colours) if isinstance(out, Output) else Window()
+    window = getattr(out, "window", None)
+    return window if isinstance(window, Window) else Window()

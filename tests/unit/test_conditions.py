@@ -2,7 +2,7 @@
 
 import pytest
 
-from memtierd.conditions import Conditions, Held
+from memtierd.conditions import CALM_NS, Conditions, Held
 
 
 class Clock:
@@ -25,13 +25,37 @@ def test_each_is_said_when_it_comes_and_when_it_goes(caplog: pytest.LogCaptureFi
     assert list(conditions.all) == [Held("plan", "full", 0), Held("plan", "denied", 5), Held("scan", "slow", 5)]
     conditions.hold("plan", ())
     assert list(conditions.all) == [Held("scan", "slow", 5)]
-    assert caplog.messages == ["full", "denied", "slow", "no longer: denied", "no longer: full"]
+    assert caplog.messages == ["full", "denied", "slow"]
+    clock.now_ns += CALM_NS - 1
+    conditions.settle()
+    assert caplog.messages == ["full", "denied", "slow"]
+    clock.now_ns += 1
+    conditions.settle()
+    conditions.settle()
+    assert caplog.messages == ["full", "denied", "slow", "no longer: full", "no longer: denied"]
 
 
-def test_one_that_comes_back_is_dated_anew() -> None:
+def test_one_that_comes_and_goes_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     clock = Clock()
     conditions = Conditions(clock)
-    for at_ns, texts in ((0, {"full"}), (1, set()), (2, {"full"})):
+    conditions.hold("mover", {"full"})
+    for _ in range(20):
+        clock.now_ns += CALM_NS - 1
+        conditions.hold("mover", ())
+        assert conditions.all == ()
+        clock.now_ns += CALM_NS - 1
+        conditions.hold("mover", {"full"})
+        assert conditions.all == (Held("mover", "full", 0),)
+    assert caplog.messages == ["full"]
+
+
+def test_one_that_comes_back_later_is_said_and_dated_anew(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    clock = Clock()
+    conditions = Conditions(clock)
+    for at_ns, texts in ((0, {"full"}), (1, set()), (CALM_NS + 1, {"full"})):
         clock.now_ns = at_ns
         conditions.hold("plan", texts)
-    assert conditions.all == (Held("plan", "full", 2),)
+    assert conditions.all == (Held("plan", "full", CALM_NS + 1),)
+    assert caplog.messages == ["full", "no longer: full", "full"]

@@ -97,7 +97,7 @@ def _file(context: Context) -> "ConfigFile":
 
 
 def _save(context: Context, path: str, options: Options) -> None:
-    from memtierd.config import Config, dump_yaml, save_text  # noqa: PLC0415
+    from memtierd.config import Config, dump_yaml  # noqa: PLC0415
 
     running = context.daemon.effective()
     policy = running.policy
@@ -107,7 +107,8 @@ def _save(context: Context, path: str, options: Options) -> None:
         raise CommandError(f"the policy {policy.name} is not configured, configure it with: policy -config CONFIG")
     config = Config(policy=policy, routines=running.routines)
     head = "" if options.all_ else "# Values that are not here have their defaults.\n"
-    save_text(path, head + dump_yaml(config, sparse=not options.all_), overwrite=options.force)
+    text = head + dump_yaml(config, sparse=not options.all_)
+    context.caller.save_configuration(path, text, overwrite=options.force)
     context.line(f"saved to {printable(path)}")
     if running.tracker is not None or running.pidwatcher is not None:
         context.line("not saved: the tracker and the pidwatcher that belong to no policy")

@@ -1,5 +1,8 @@
 """mover: steer the part that moves memory, and move the selected pages by hand."""
 
+import math
+import time
+
 import attrs
 
 from memtierd.errors import CommandError
@@ -9,6 +12,8 @@ from memtierd.prompt.context import Context
 from memtierd.prompt.grammar import Command, UsageError, flag
 from memtierd.prompt.kinds import COUNT, DURATION, NODE, SWITCH, TEXT
 from memtierd.prompt.parts import as_json, params_from_text
+
+_STEP_S = 0.2
 
 
 @attrs.frozen(kw_only=True)
@@ -88,12 +93,23 @@ def _task_text(task: TaskView) -> str:
 
 
 def _wait(context: Context, timeout_s: float | None) -> None:
-    result = context.daemon.mover.wait(timeout_s)
+    result = _patiently(context, timeout_s)
     if result is WaitResult.TIMEOUT:
         raise CommandError(f"wait for the mover: not done within {timeout_s:g} s")
     if result is WaitResult.STOPPED and context.daemon.mover.tasks():
         raise CommandError("wait for the mover: it is stopped and has tasks, start it with: mover -start")
     context.line(f"mover wait received: {result.value}")
+
+
+def _patiently(context: Context, timeout_s: float | None) -> WaitResult:
+    """Wait for the mover in steps, between which the caller may give up."""
+    deadline_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+    while True:
+        left_s = deadline_s - time.monotonic()
+        result = context.daemon.mover.wait(max(0.0, min(_STEP_S, left_s)))
+        if result is not WaitResult.TIMEOUT or left_s <= _STEP_S:
+            return result
+        context.caller.check()
 
 
 COMMAND = Command(

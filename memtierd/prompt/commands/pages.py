@@ -127,7 +127,7 @@ def _select(context: Context, key: ProcessKey, ranges: Ranges, options: Options)
         return fits if on_node is None else fits & on_node(piece)
 
     with opened(key, "pagemap", context.daemon.roots) as pagemap_fd:
-        start, pages = runs_of(pieces(pagemap_fd, ranges), chosen).as_regions()
+        start, pages = runs_of(context.while_wanted(pieces(pagemap_fd, ranges)), chosen).as_regions()
     context.memory.selection = selection = Selection(key, start, pages)
     context.line(f"pages = <{selection.total_pages} pages of pid {key.pid}>")
 

@@ -63,7 +63,7 @@ def _require(context: Context) -> str:
 def _configure(context: Context, options: Options, name: str) -> None:
     watcher = context.daemon.pidwatcher
     if options.config_file is not None:
-        watcher.configure(params_from_file("pidwatcher", name, options.config_file))
+        watcher.configure(params_from_file("pidwatcher", name, options.config_file, context.caller))
         context.line(f'pidwatcher configured successfully from "{options.config_file}"')
     if options.config is not None:
         watcher.configure(params_from_text("pidwatcher", name, options.config))

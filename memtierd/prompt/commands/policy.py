@@ -39,7 +39,7 @@ def run(context: Context, options: Options) -> None:
         daemon.create_policy(options.create)
         context.line("policy created")
     if options.config_file is not None:
-        daemon.configure_policy(params_from_file("policy", _require(context), options.config_file))
+        daemon.configure_policy(params_from_file("policy", _require(context), options.config_file, context.caller))
     if options.config is not None:
         daemon.configure_policy(params_from_text("policy", _require(context), options.config))
     if options.start:

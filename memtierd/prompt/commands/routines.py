@@ -56,7 +56,7 @@ def _configure(context: Context, options: Options) -> None:
     all_routines = context.daemon.routines
     if options.config_file is not None:
         used = _used(context)
-        all_routines.configure(used.number, params_from_file("routine", used.name, options.config_file))
+        all_routines.configure(used.number, params_from_file("routine", used.name, options.config_file, context.caller))
     if options.config is not None:
         used = _used(context)
         all_routines.configure(used.number, params_from_text("routine", used.name, options.config))

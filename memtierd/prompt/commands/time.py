@@ -40,7 +40,7 @@ def run(context: Context, options: Options) -> None:
         del watches[name]
     if options.sleep is not None:
         context.out.flush()
-        time.sleep(options.sleep)
+        context.caller.pause(options.sleep)
 
 
 def _shown_s(context: Context, name: str, at_ns: int) -> float:

@@ -58,7 +58,7 @@ def run(context: Context, options: Options) -> None:
 def _steer(context: Context, options: Options, name: str) -> None:
     daemon = context.daemon
     if options.config_file is not None:
-        _configure(context, params_from_file("tracker", name, options.config_file))
+        _configure(context, params_from_file("tracker", name, options.config_file, context.caller))
     if options.config is not None:
         _configure(context, params_from_text("tracker", name, options.config))
     if options.stop:
