@@ -11,7 +11,12 @@ GUEST_TESTS := tests/vm tests/native/test_idle.py::test_accesses_of_a_real_proce
 	tests/native/test_scan.py::test_writes_of_a_real_process \
 	tests/host/test_trackers.py
 
-.PHONY: demo test lint unit guest bench schema clean bin/memtierd
+.PHONY: demo test lint unit guest bench schema docs install uninstall deb clean bin/memtierd
+
+# Where `make install` puts it; DESTDIR goes before all of them.
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+export PREFIX SYSCONFDIR DESTDIR
 
 demo: $(VENV)/.runtime bin/meme
 	@scripts/demo.sh
@@ -46,7 +51,7 @@ bench: $(VENV)/.dev
 $(VENV)/.runtime: pyproject.toml setup.py $(C_SOURCES) $(MEME_SOURCES)
 	scripts/system-packages.sh
 	[ -x $(VENV)/bin/python ] || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -q --disable-pip-version-check -e .
+	$(VENV)/bin/pip install -q --disable-pip-version-check -e '.[metrics]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
@@ -56,6 +61,22 @@ $(VENV)/.dev: $(VENV)/.runtime
 # The JSON Schema of configuration files; a test compares it with the declarations.
 schema: $(VENV)/.runtime
 	$(VENV)/bin/memtierd -schema > schemas/memtierd.schema.json
+
+# Manual pages, completions and the page about the prompt, all from the declarations; tests compare them, too.
+docs: $(VENV)/.runtime bin/meme
+	$(RUN) memtierd.manual docs
+	$(RUN) memtierd.prompt.docs > docs/prompt.md
+
+# The program, the service, its first configuration, manual pages and completions.
+install: $(VENV)/.runtime bin/meme
+	scripts/install.sh install
+
+uninstall:
+	scripts/install.sh uninstall
+
+# A Debian package for the release that it is made on: dist/memtierd_VERSION_ARCHITECTURE.deb
+deb: $(VENV)/.runtime bin/meme
+	scripts/build-deb.sh
 
 bin/memtierd: $(VENV)/.runtime
 	@mkdir -p bin

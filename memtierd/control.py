@@ -1,58 +1,52 @@
 """The control thread: the only one that touches the reconciler, fed by messages and by the clock."""
 
 import logging
-import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import attrs
-import numpy as np
 
 from memtierd import telling
 from memtierd.conditions import Conditions
 from memtierd.errors import MemtierdError
 from memtierd.forecasters import Forecast, ForecastDesk, ForecastPort
+from memtierd.linux.inbox import Inbox
 from memtierd.linux.roots import Roots
-from memtierd.model import I64, CallReport, MachineFacts, MoveReport, ProcessKey, Scan
-from memtierd.mover import Batch
-from memtierd.placement.batches import batches, spans
+from memtierd.model import CallReport, MachineFacts, MoveReport, ProcessKey, Scan
+from memtierd.mover.port import MoverPort, batch_of
+from memtierd.placement.batches import batches, within_reach
 from memtierd.placement.plan import Plan
-from memtierd.placement.text import describe_plan, describe_span
+from memtierd.placement.text import describe_plan
 from memtierd.reconcile import Reconciler
-from memtierd.units import MIB, PAGE_BYTES, pages_per_second
+from memtierd.units import MIB, PAGE_BYTES
 from memtierd.watchers.poller import Membership
 from memtierd.watchers.watched import Watched
 
 LOG = logging.getLogger("memtierd")
 T = TypeVar("T")
-_PATIENCE_S = 60.0
+PATIENCE_S = 60.0
 """How long the daemon itself waits for the control thread; a person at the prompt gives up sooner."""
 _LOOK_NS = 1_000_000_000
-"""How often processes are looked at whether they have ended."""
-
-
-class MoverPort(Protocol):
-    """What the loop needs of the mover."""
-
-    def replace(self, batches: Sequence[Batch]) -> None:
-        """Take back what was not started of the last plan and queue these."""
-
-    def conditions(self) -> tuple[str, ...]:
-        """Return lasting conditions worth a warning."""
-
-    def forget(self, key: ProcessKey) -> None:
-        """Withdraw the conditions of a process that is no longer managed."""
+"""How often processes are looked at whether they have ended when the kernel tells of no end."""
+_PAUSE_NS = 20_000_000
+_LOOKS_PER_LOOK = 4
+"""After an end those that follow are taken together: for this long, and for so many times as long as it took."""
 
 
 @attrs.frozen
 class _Call:
     function: Callable[[Reconciler], Any]
     answer: "Future[Any]"
+
+
+@attrs.frozen
+class _Told:
+    function: Callable[[Reconciler], object]
 
 
 @attrs.frozen
@@ -74,7 +68,7 @@ class _Stop:
 
 
 Posted = Scan | Membership | MoveReport | CallReport | Forecast
-Message = Posted | _Counted | _Lasting | _Call | _Stop
+Message = Posted | _Counted | _Lasting | _Told | _Call | _Stop
 
 
 class Control:
@@ -96,6 +90,11 @@ class Control:
     ) -> None:
         self.conditions = Conditions(clock_ns)
         self.dry_run = dry_run
+        """Whether plans are shown and not carried out; to be changed by `set_dry_run`."""
+        self.shows_moves = True
+        """Whether a dry run logs the moves that it would make."""
+        self.last_beat_ns = clock_ns()
+        """When the loop last went round; it does so every second when nothing else keeps it busy."""
         self.on_targets: Callable[[tuple[ProcessKey, ...]], None] = lambda _keys: None
         """Called in the control thread with the processes to track, when they change."""
         self._reconciler = reconciler
@@ -104,17 +103,19 @@ class Control:
         self._clock_ns = clock_ns
         self._wall_ns = wall_ns
         self._watched = Watched(roots)
-        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._inbox: Inbox[Message] = Inbox()
         self._waiting: deque[Message] = deque()
+        """Taken out of the inbox during a tick, to be taken in after it."""
         self._messages_first = 0
         """How many messages are taken in before the next tick: those that came during the last one.
 
         Without this a tick that takes longer than its interval would let in one message at a time.
         """
-        """Taken out of the inbox during a tick, to be taken in after it."""
         self._interval_ns = 0
         self._due_ns = 0
         self._look_due_ns = 0
+        self._hears_ends = False
+        """Whether the end of a process wakes the loop, which is so except in the pause after another one."""
         self._handed_over = False
         self._desk = ForecastDesk(lambda event: reconciler.statistics.event(event, clock_ns()))
         self._forecast_came = False
@@ -145,7 +146,10 @@ class Control:
         self._inbox.put(_Lasting(source, tuple(texts)))
 
     def call(self, function: Callable[[Reconciler], T], timeout_s: float = 10) -> T:
-        """Return `function(reconciler)`, run by the loop between two messages."""
+        """Return `function(reconciler)`, run by the loop between two messages.
+
+        Raises MemtierdError when the loop does not begin with it in time; then it never will.
+        """
         if threading.current_thread() is self._thread:
             return function(self._reconciler)
         answer: Future[T] = Future()
@@ -153,7 +157,16 @@ class Control:
         try:
             return answer.result(timeout_s)
         except TimeoutError:
+            if not answer.cancel():
+                return answer.result()  # it has begun, and so it ends
             raise MemtierdError(f"ask the control thread: no answer within {timeout_s:g} s; try again") from None
+
+    def tell(self, function: Callable[[Reconciler], object]) -> None:
+        """Let the loop run this after all that was posted before; nobody waits for it."""
+        if threading.current_thread() is self._thread:
+            function(self._reconciler)
+        else:
+            self._inbox.put(_Told(function))
 
     def tick_every(self, interval_ms: int) -> None:
         """Decide and plan every so many milliseconds from now on; 0: not by itself."""
@@ -162,15 +175,25 @@ class Control:
             self._interval_ns = interval_ms * 1_000_000
             self._due_ns = self._clock_ns() + self._interval_ns
 
-        self.call(change, _PATIENCE_S)
+        self.call(change, PATIENCE_S)
 
     def tick_now(self) -> Plan:
         """Decide at once and return the plan."""
         return self.call(lambda _: self._tick())
 
+    def set_dry_run(self, on: bool) -> None:
+        """Hand over nothing from now on and show every move instead, or the other way round."""
+
+        def change(reconciler: Reconciler) -> None:
+            if on != self.dry_run:
+                self.dry_run = on
+                reconciler.show_again()
+
+        self.call(change, PATIENCE_S)
+
     def watch(self, keys: frozenset[ProcessKey]) -> None:
         """Manage exactly these processes from now on."""
-        self.call(lambda _: self._take_membership(Membership(keys, ())), _PATIENCE_S)
+        self.call(lambda _: self._take_membership(Membership(keys, ())), PATIENCE_S)
 
     def forecast_with(self, port: ForecastPort | None) -> None:
         """Decide by what this one forecasts from now on, None: by observed heat."""
@@ -179,16 +202,17 @@ class Control:
             self._desk.use(port)
             self.conditions.hold("forecaster", ())
 
-        self.call(change, _PATIENCE_S)
+        self.tell(change)
 
     def announce_targets(self) -> None:
         """Tell `on_targets` of the processes that are managed already."""
-        self.call(lambda _: self.on_targets(self._watched.keys), _PATIENCE_S)
+        self.tell(lambda _: self.on_targets(self._watched.keys))
 
     # the control thread
 
     def _run(self) -> None:
         while True:
+            self.last_beat_ns = self._clock_ns()
             message = self._next_message()
             if isinstance(message, _Stop):
                 self._watched.drop(frozenset(self._watched.keys))
@@ -218,11 +242,17 @@ class Control:
         return max(0.0, (due_ns - self._clock_ns()) / 1e9)
 
     def _look_for_ends(self) -> None:
-        self._look_due_ns = self._clock_ns() + _LOOK_NS
+        began_ns = self._clock_ns()
+        self._look_due_ns, self._hears_ends = began_ns + _LOOK_NS, False
         self.conditions.settle()
         before = self._watched.keys
-        self._forget(self._watched.take_ended())
-        self._announce(before)
+        over = self._watched.take_ended()
+        self._hears_ends = not over
+        if over:
+            self._forget(over)
+            self._announce(before)
+            now_ns = self._clock_ns()
+            self._look_due_ns = now_ns + max(_PAUSE_NS, _LOOKS_PER_LOOK * (now_ns - began_ns))
 
     def _tick_on_time(self) -> None:
         """Decide, if no forecast is asked for first: then decide when it comes."""
@@ -253,6 +283,8 @@ class Control:
                 self._reconciler.statistics.event(name, at_ns, times)
             case _Lasting(source, texts):
                 self.conditions.hold(source, texts)
+            case _Told(function):
+                function(self._reconciler)
             case _Call(function, answer):
                 _answer(answer, lambda: function(self._reconciler))
 
@@ -291,10 +323,11 @@ class Control:
 
     def _tick(self) -> Plan:
         """Take back what the mover has not begun, decide on everything anew, and hand the new plan over."""
+        began_ns = self._clock_ns()
         if self._handed_over:
             self._mover.replace(())
             self._take_reports()
-        machine, unknown = known_nodes(self._machine(), self._reconciler.node_ids)
+        machine, unknown = telling.known_nodes(self._machine(), self._reconciler.node_ids)
         heat = self._desk.column(self._reconciler.table, self._reconciler.processes, self._reconciler.policy.heat)
         plan = self._reconciler.decide(self._clock_ns(), machine, heat)
         self.conditions.hold("forecaster", self._desk.problems)
@@ -304,9 +337,11 @@ class Control:
         self.conditions.hold("plan", telling.obstacles(self._reconciler))
         self.conditions.hold("mover", self._mover.conditions())
         if self.dry_run:
-            self._show(self._reconciler.unshown(plan.intended), "would move", logging.INFO)
+            self._show(plan.intended, "would move", logging.INFO)
         else:
             self._hand_over(plan.moves)
+        ended_ns = self._clock_ns()
+        self._reconciler.statistics.totals.ticks.add(ended_ns - began_ns, ended_ns)
         return plan
 
     def _take_reports(self) -> None:
@@ -325,64 +360,40 @@ class Control:
         """Return the next message, None when none has come in time."""
         if self._waiting:
             return self._waiting.popleft()
-        try:
-            return self._inbox.get(timeout=self._wait_s())
-        except queue.Empty:
-            return None
+        message, has_end = self._inbox.wait(self._wait_s(), self._watched.fileno() if self._hears_ends else None)
+        if has_end:
+            self._look_due_ns = self._clock_ns()
+        return message
 
     def _hand_over(self, moves: Plan) -> None:
         """Queue what the mover can do until the tick after the next; the rest is planned again then."""
-        reach = moves.choose(slice(0, self._within_reach(moves)))
+        params = self._reconciler.policy.params
+        reach = moves.choose(slice(0, within_reach(moves, params.mover.bandwidth, params.interval_ms)))
         self._handed_over = bool(len(reach))
         if not len(reach):
             return
         LOG.info("moving %s", describe_plan(reach))
-        self._show(self._reconciler.unshown(reach), "move", logging.DEBUG)
-        limit_pages = self._reconciler.policy.params.batch_mb * MIB // PAGE_BYTES
-        pieces = [self._batch(reach, entries) for entries in batches(reach, limit_pages)]
+        self._show(reach, "move", logging.DEBUG)
+        limit_pages = params.batch_mb * MIB // PAGE_BYTES
+        facts = self._reconciler.processes.facts
+        pieces = [
+            batch_of(reach, entries, facts(int(reach.process[entries[0]])).key)
+            for entries in batches(reach, limit_pages)
+        ]
         self._reconciler.enqueue(reach.row, self._clock_ns())
         self._mover.replace(pieces)
 
-    def _within_reach(self, moves: Plan) -> int:
-        """Return how many of the first moves the bandwidth allows in two intervals; at least one."""
-        params = self._reconciler.policy.params
-        reach_pages = pages_per_second(params.mover.bandwidth) * 2 * params.interval_ms / 1000
-        sizes = np.cumsum(moves.move_pages, dtype=np.int64)
-        return max(1, int(np.searchsorted(sizes, reach_pages, side="right")))
-
-    def _batch(self, moves: Plan, entries: I64) -> Batch:
-        first = entries[0]
-        return Batch(
-            key=self._reconciler.processes.facts(int(moves.process[first])).key,
-            target=int(moves.target[first]),
-            start=moves.start[entries],
-            pages=moves.pages[entries],
-            move_pages=int(moves.move_pages[entries].sum()),
-        )
-
     def _show(self, moves: Plan, verb: str, level: int) -> None:
-        """Log every move of the plan that was not logged yet, neighbours that move alike in one line."""
-        if not LOG.isEnabledFor(level):
-            return
-        for span in spans(moves):
-            facts = self._reconciler.processes.facts(span.process)
-            LOG.log(level, "%s %s", verb, describe_span(span, facts.key.pid, facts.name, self._reconciler.policy))
+        """Log every move of the plan that was not logged yet."""
+        if self.shows_moves and LOG.isEnabledFor(level):
+            telling.log_moves(level, verb, self._reconciler.unshown(moves), self._reconciler)
 
 
 def _answer(answer: "Future[Any]", ask: Callable[[], Any]) -> None:
-    """Give a caller the result or the exception of what it asked for."""
+    """Give a caller the result or the exception of what it asked for, if it still waits for it."""
+    if not answer.set_running_or_notify_cancel():
+        return
     try:
         answer.set_result(ask())
     except Exception as error:  # noqa: BLE001  it is the caller's
         answer.set_exception(error)
-
-
-def known_nodes(machine: MachineFacts, node_ids: Sequence[int]) -> tuple[MachineFacts, list[str]]:
-    """Return the machine with these nodes only, and one sentence for each other one: the table has no column for it."""
-    known = tuple(facts for facts in machine.nodes if facts.node in node_ids)
-    unknown = [
-        f"node {facts.node} has memory now and had none when memtierd started; restart memtierd to use it"
-        for facts in machine.nodes
-        if facts.node not in node_ids
-    ]
-    return attrs.evolve(machine, nodes=known), unknown

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from memtierd import policies, trackers, watchers
+from memtierd import check, policies, trackers, watchers
 from memtierd.conditions import Held
 from memtierd.control import Control
 from memtierd.effective import Effective
@@ -28,9 +28,9 @@ from memtierd.placement.plan import Plan
 from memtierd.policies import PolicyParams
 from memtierd.policies.age import AgeParams
 from memtierd.policy_runner import PolicyRunner, Workers
-from memtierd.reconcile import Reconciler
+from memtierd.reconcile import KEEP_MS, Reconciler
+from memtierd.reconfiguring import Configuration, Parts
 from memtierd.routines import Console, Ports, Routines
-from memtierd.text import printable
 from memtierd.trackers import Tracker
 from memtierd.tracking import Tracking
 from memtierd.watchers import Watcher
@@ -51,11 +51,12 @@ class Daemon:
 
     def __init__(self, roots: Roots = ROOTS, *, dry_run: bool = False, features: Features | None = None) -> None:
         self.roots = roots
-        self.dry_run = dry_run
         self.features = probe(roots) if features is None else features
         self._lock = threading.RLock()
         machine = machine_facts(roots)
-        self._reconciler = Reconciler(policies.build(AgeParams()), machine.node_ids, time.monotonic_ns())
+        # The table's times begin long ago, so that they can hold ages that were learned before the start.
+        epoch_ns = time.monotonic_ns() - KEEP_MS * 1_000_000
+        self._reconciler = Reconciler(policies.build(AgeParams()), machine.node_ids, epoch_ns)
         self._kernel = trackers.linux_kernel(
             machine, pagemap_scan=self.features.works("pagemap_scan"), clock=time.monotonic_ns, roots=roots
         )
@@ -73,10 +74,6 @@ class Daemon:
             Ports(self.control.count, self.control.hold, self._swapped_out_pages, lambda: self.console)
         )
         self.pidwatcher = SelectedWatcher(self._build_watcher, self.control.post, LOG.info, LOG.error)
-        self.config_file: ConfigFile | None = None
-        """The configuration file as it was loaded last."""
-        self._applying = threading.RLock()
-        """One change of the configuration at a time; taken before the other lock."""
         self._tracking = Tracking(self._build_tracker, self.control)
         workers = Workers(
             control=self.control,
@@ -87,7 +84,21 @@ class Daemon:
             machine=self.machine,
             roots=roots,
         )
-        self._policy = PolicyRunner(workers, dry_run=dry_run)
+        self._policy = PolicyRunner(workers)
+        if dry_run:
+            self.routines.pause()
+        self.configuration = Configuration(
+            Parts(
+                control=self.control,
+                policy=self._policy,
+                tracking=self._tracking,
+                pidwatcher=self.pidwatcher,
+                mover=self.mover,
+                routines=self.routines,
+                warnings=lambda policy: check.warnings(policy, self.machine(), self.features),
+                lock=self._lock,
+            )
+        )
 
     def start(self) -> None:
         """Start the control thread; parts start when they are told to."""
@@ -102,6 +113,24 @@ class Daemon:
             self._tracking.choose(None)
             self.mover.stop()
             self.control.stop()
+
+    @property
+    def dry_run(self) -> bool:
+        """Return whether plans are shown and not carried out."""
+        return self.control.dry_run
+
+    def set_dry_run(self, on: bool) -> None:
+        """Move nothing and run no routine from now on, or do both again; everything is observed and decided as before.
+
+        A system call of the mover that is under way ends, and commands of the prompt that have begun.
+        """
+        if on == self.dry_run:
+            return
+        with self._lock:
+            self._policy.set_dry_run(on)
+        # Without the lock: a command of a routine that is stopped may wait for it.
+        (self.routines.pause if on else self.routines.resume)()
+        LOG.info("dry run %s", "on: nothing is moved from now on" if on else "off: what is planned is moved")
 
     def _swapped_out_pages(self) -> int:
         return self.call(lambda reconciler: reconciler.statistics.swapped_out_pages, _ROUTINE_TIMEOUT_S)
@@ -163,17 +192,11 @@ class Daemon:
         """Give the chosen tracker other parameters; a running one goes on with them."""
         with self._lock:
             part = Part(self._chosen(self.tracker_name, "tracker"), params)
-            policy = self._effective_policy()
+            policy = self.configuration.effective_policy()
             if self.policy_running and policy is not None and policy.params.watches:
                 self._policy.run(policy.name, attrs.evolve(policy.params, tracker=part))
             else:
-                self._use_tracker(part)
-
-    def _use_tracker(self, part: Part) -> None:
-        running = self._tracking.is_running
-        self._tracking.choose(part, self._build_tracker(part))
-        if running:
-            self._tracking.start()
+                self._tracking.reconfigure(part)
 
     def start_tracker(self, pids: Sequence[int]) -> None:
         """Track exactly these processes.  Raises MemtierdError when one of them can't be."""
@@ -253,7 +276,7 @@ class Daemon:
     def configure_mover(self, params: MoverParams) -> None:
         """Give the mover other parameters, also as those of the running policy, which plans as far as it can move."""
         with self._lock:
-            policy = self._effective_policy()
+            policy = self.configuration.effective_policy()
             if self.policy_running and policy is not None:
                 self._policy.run(policy.name, attrs.evolve(policy.params, mover=params))
             else:
@@ -261,105 +284,30 @@ class Daemon:
 
     # everything at once
 
+    @property
+    def config_file(self) -> "ConfigFile | None":
+        """Return the configuration file as it was loaded last."""
+        return self.configuration.file
+
     def effective(self) -> Effective:
         """Return what is set up to run, with the parameters that are in force."""
-        with self._lock:
-            policy, own, loose = self._effective_policy(), self.policy_params, self.pidwatcher
-            pidwatcher = Part(loose.name, loose.params) if loose.name is not None else None
-            tracker, mover = self._tracking.part, self.mover.params
-            return Effective(
-                policy=policy,
-                routines=tuple(Part(one.name, one.params) for one in self.routines.views() if one.params is not None),
-                tracker=None if own is not None and own.tracker == tracker else tracker,
-                pidwatcher=None if own is not None and own.pidwatcher == pidwatcher else pidwatcher,
-                mover=None if policy is not None and getattr(policy.params, "mover", None) == mover else mover,
-            )
-
-    def _effective_policy(self) -> Part | None:
-        if self.policy_name is None:
-            return None
-        params = self.policy_params
-        if params is not None:
-            mover = self.mover.params if self.policy_running else params.mover or MoverParams()
-            params = attrs.evolve(params, mover=mover)
-        return Part(self.policy_name, params)
+        return self.configuration.effective()
 
     def apply(self, wanted: "Config | Effective", *, start: bool = True) -> "list[Change]":
-        """Change over to a configuration with the smallest change, and return what has changed.
-
-        Without `start` nothing is started that does not run.  Raises MemtierdError when a part can't work here;
-        everything goes on as before then.
-        """
-        from memtierd.config import changes  # noqa: PLC0415  reading YAML costs start-up time that few runs need
-
-        with self._applying:
-            with self._lock:
-                before = self.effective()
-                if isinstance(wanted, Effective):
-                    self._apply_loose_parts(before, wanted)
-                    after = wanted
-                else:
-                    after = attrs.evolve(before, policy=wanted.policy, routines=wanted.routines)
-                self._apply_policy(before.policy, wanted.policy, start=start)
-            # Without this lock: a command of a routine that is stopped may wait for it.
-            self.routines.become(wanted.routines, start=start and not self.dry_run)
-            return changes(before, after)
+        """Change over to a configuration; see Configuration.apply."""
+        return self.configuration.apply(wanted, start=start)
 
     def load(self, file: "ConfigFile") -> "list[Change]":
         """Change over to the configuration in a file that was read."""
-        with self._applying:
-            changed = self.apply(file.config)
-            self.config_file = file
-            return changed
+        return self.configuration.load(file)
 
     def reload(self) -> "list[Change]":
-        """Read the configuration file again and change over to it.
-
-        Raises ConfigError with everything that is wrong with it, MemtierdError when a part can't work here; all goes
-        on as before then.
-        """
-        from memtierd.config import read_file  # noqa: PLC0415
-
-        if self.config_file is None:
-            raise MemtierdError("no configuration file was loaded; start memtierd with: memtierd -config FILE")
-        began_ns = time.monotonic_ns()
-        with self._applying:
-            file = read_file(self.config_file.path)
-            changed = self.load(file)
-        _log_changes(changed)
-        LOG.info("%s taken over in %.1f ms", file.path, (time.monotonic_ns() - began_ns) / 1e6)
-        return changed
+        """Read the configuration file again and change over to it; see Configuration.reload."""
+        return self.configuration.reload()
 
     def edit(self, edits: "Sequence[Edit]") -> "list[Change]":
         """Set single values of what is effective, checked as a whole like a file; raises what `reload` does."""
-        from memtierd.config import with_edits  # noqa: PLC0415
-
-        with self._applying:
-            changed = self.apply(with_edits(self.effective(), edits), start=False)
-        _log_changes(changed)
-        return changed
-
-    def _apply_policy(self, before: Part | None, wanted: Part | None, *, start: bool) -> None:
-        runs_already = self.policy_running or not start
-        if wanted is None and before is not None:
-            self._policy.remove()
-        if wanted is None or (wanted == before and runs_already):
-            return
-        if self.policy_running or start:
-            self._policy.run(wanted.name, wanted.params)
-        else:
-            self._policy.choose(wanted.name, wanted.params)
-
-    def _apply_loose_parts(self, before: Effective, wanted: Effective) -> None:
-        """Change the parts that belong to no policy."""
-        if wanted.tracker != before.tracker and wanted.tracker is not None:
-            self._use_tracker(wanted.tracker)
-        if wanted.pidwatcher != before.pidwatcher and wanted.pidwatcher is not None:
-            if wanted.pidwatcher.name != self.pidwatcher.name:
-                self.pidwatcher.select(wanted.pidwatcher.name, None)
-            self.pidwatcher.configure(wanted.pidwatcher.params)
-        if wanted.mover != before.mover and wanted.mover is not None:
-            self.mover.reconfigure(wanted.mover)
+        return self.configuration.edit(edits)
 
     # parts
 
@@ -374,11 +322,6 @@ class Daemon:
         if name is None:
             raise MemtierdError(f"no {what}, create one with: {what} -create NAME")
         return name
-
-
-def _log_changes(changed: "Sequence[Change]") -> None:
-    for change in changed:
-        LOG.info("configuration: %s", printable(str(change)))
 
 
 def _known(what: str, name: str, registry: Mapping[str, type[Any]]) -> type[Any]:

@@ -64,6 +64,8 @@ class ProcessFacts:
     """The node of the CPU it last ran on; -1 when unknown."""
     oom_score: int = 0
     """/proc/PID/oom_score: the higher, the sooner the kernel would kill it for want of memory."""
+    image: str = ""
+    """Tells the programs that a process runs, one after another, apart; empty when unknown."""
 
 
 @attrs.frozen

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import attrs
 
 from memtierd import forecasters, policies, watchers
-from memtierd.control import Control
+from memtierd.control import PATIENCE_S, Control
 from memtierd.errors import MemtierdError
 from memtierd.forecasters import ForecastThread
 from memtierd.linux.roots import Roots
@@ -21,9 +21,11 @@ from memtierd.trackers.limits import Limits
 from memtierd.tracking import Tracking
 from memtierd.watchers import Watcher
 from memtierd.watchers.pages_of_interest import PagesOfInterestWatcher
+from memtierd.watchers.poller import Membership
 from memtierd.watchers.selected import SelectedWatcher
 
-_PATIENCE_S = 0.2
+_MOVER_PATIENCE_S = 0.2
+"""How long a change waits for the end of the system call with which the mover is busy."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -52,13 +54,12 @@ class _Watching:
 class PolicyRunner:
     """Runs at most one policy.  Called from one thread at a time."""
 
-    def __init__(self, workers: Workers, *, dry_run: bool) -> None:
+    def __init__(self, workers: Workers) -> None:
         self.name: str | None = None
         self.params: PolicyParams | None = None
         """None before it was configured, when it needs to be."""
         self.is_running = False
         self._workers = workers
-        self._dry_run = dry_run
         self._watching: _Watching | None = None
         """What the policy's pidwatcher was made for, None when there is none."""
         self._forecasting: Part | None = None
@@ -72,7 +73,8 @@ class PolicyRunner:
     def run(self, name: str, params: PolicyParams | None) -> None:
         """Let this policy run in place of what runs; what both have goes on undisturbed, and nothing learned is lost.
 
-        Everything that may be refused is built first: MemtierdError is raised, and nothing has changed.
+        Everything that may be refused comes first, the control thread that is too busy to change over as the last:
+        MemtierdError is raised, and nothing has changed.
         """
         if params is None or (params.watches and not _is_complete(params)):
             raise MemtierdError(f"start policy {name}: it has no configuration; give one with: policy -config CONFIG")
@@ -82,20 +84,34 @@ class PolicyRunner:
         watcher = None if finds_alike or watching is None else self._watcher_for(watching)
         tracks_alike = tracking.is_running and params.tracker == tracking.part
         tracker = None if tracks_alike or params.tracker is None else tracking.build(params.tracker)
+        try:
+            self._change_over(params)
+        except MemtierdError:
+            if tracker is not None:
+                tracker.close()
+            raise
         if not finds_alike:
             self._stop_watching()
         if tracker is not None:
             tracking.choose(params.tracker, tracker)
-        self._forecast_with(getattr(params, "forecaster", None))
-        policy = policies.build(params).adapt(self._workers.machine())
-        self._take_back_moves(params)
-        self._workers.control.call(lambda reconciler: self._decide_by(policy, reconciler))
         if watching is None:
             self._workers.limits.lift()
             tracking.stop()
         else:
             self._observe(watching, watcher, is_fresh=is_fresh)
         self.name, self.params, self.is_running = name, params, True
+
+    def set_dry_run(self, on: bool) -> None:
+        """Move nothing from now on, or what is planned; the mover drops what it has not begun."""
+        self._workers.control.set_dry_run(on)
+        if on:
+            self._workers.mover.stop()
+        elif self._watching is not None:
+            self._start_mover()
+
+    def _start_mover(self) -> None:
+        if not self._workers.control.dry_run:
+            self._workers.mover.start()
 
     def stop(self) -> None:
         """Stop watching, tracking and deciding; the mover drops what the policy planned."""
@@ -108,13 +124,32 @@ class PolicyRunner:
         self.stop()
         self._workers.tracking.choose(None)
         self._workers.pidwatcher.forget()
-        self._workers.control.watch(frozenset())
+        self._workers.control.post(Membership(frozenset(), ()))
         self.name = self.params = None
 
-    def _decide_by(self, policy: Policy, reconciler: Reconciler) -> None:
+    def _change_over(self, params: PolicyParams) -> None:
+        """Decide by other parameters, and by what another forecaster says, from the next moment on.
+
+        Raises MemtierdError when the control thread is too busy; nothing has changed then.
+        """
+        policy = policies.build(params).adapt(self._workers.machine())
+        part: Part | None = getattr(params, "forecaster", None)
+        forecaster = self._forecaster if part == self._forecasting else self._forecaster_for(part)
+        self._take_back_moves(params)
+        try:
+            self._workers.control.call(lambda reconciler: self._decide_by(policy, forecaster, reconciler), PATIENCE_S)
+        except MemtierdError:
+            if forecaster is not None and forecaster is not self._forecaster:
+                forecaster.stop()
+            raise
+        self._forecast_with(part, forecaster)
+
+    def _decide_by(self, policy: Policy, forecaster: ForecastThread | None, reconciler: Reconciler) -> None:
         """Change over between two ticks of the control thread; what is to be decided anew is so at once."""
         control, mover = self._workers.control, self._workers.mover
         is_new = reconciler.set_policy(policy)
+        if forecaster is not self._forecaster:
+            control.forecast_with(forecaster)
         mover.reconfigure(policy.params.mover or MoverParams())
         interval_ms = _interval_ms(policy.params)
         if not self.is_running or interval_ms != _interval_ms(self.params):
@@ -131,12 +166,12 @@ class PolicyRunner:
         if self.is_running and self.params is not None and decide_alike(params, self.params):
             return
         self._workers.mover.replace(())
-        self._workers.mover.wait(_PATIENCE_S)
+        self._workers.mover.wait(_MOVER_PATIENCE_S)
 
     def _observe(self, watching: _Watching, watcher: Watcher | None, *, is_fresh: bool) -> None:
         """Start what does not run yet."""
-        if is_fresh and not self._dry_run:
-            self._workers.mover.start()
+        if is_fresh:
+            self._start_mover()
         if self._watching is None:  # before the tracker: it limits what is tracked
             self._watch(watching, watcher, is_fresh=is_fresh)
         self._workers.tracking.start()
@@ -167,21 +202,23 @@ class PolicyRunner:
             self._workers.control.tick_every(0)
         self._stop_watching()
         self._workers.limits.lift()
-        self._forecast_with(None)
+        self._workers.control.forecast_with(None)
+        self._forecast_with(None, None)
         self.is_running = False
 
-    def _forecast_with(self, part: Part | None) -> None:
-        """Ask this forecaster from now on; one that is asked already goes on."""
-        if part == self._forecasting:
-            return
-        if self._forecaster is not None:
-            self._forecaster.stop()
-        self._forecaster, self._forecasting = None, part
-        if part is not None:
-            forecaster = forecasters.build(part, time.monotonic_ns)
-            self._forecaster = ForecastThread(forecaster, self._workers.control.post)
-            self._forecaster.start()
-        self._workers.control.forecast_with(self._forecaster)
+    def _forecaster_for(self, part: Part | None) -> ForecastThread | None:
+        """Return the thread that asks the forecaster of a part, started."""
+        if part is None:
+            return None
+        thread = ForecastThread(forecasters.build(part, time.monotonic_ns), self._workers.control.post)
+        thread.start()
+        return thread
+
+    def _forecast_with(self, part: Part | None, forecaster: ForecastThread | None) -> None:
+        """Keep the forecaster that is asked now, and end the one that was asked before."""
+        before, self._forecaster, self._forecasting = self._forecaster, forecaster, part
+        if before is not None and before is not forecaster:
+            before.stop()
 
 
 def _interval_ms(params: PolicyParams | None) -> int:

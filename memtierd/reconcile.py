@@ -25,11 +25,13 @@ from memtierd.placement.guards import Guards
 from memtierd.placement.limits import room_pages
 from memtierd.placement.plan import Obstacle, Plan, empty_plan, is_guard
 from memtierd.placement.planning import Candidates, Whereabouts, make_plan
+from memtierd.placement.underway import UnderWay
 from memtierd.placement.wrong import wrong_pages
 from memtierd.policies.common import History, Place, Policy, decide_alike
 from memtierd.regions import geometry, history, lifecycle
 from memtierd.regions.columns import JUDGED, MOST, OBSTACLE_BASE, SHOWN
 from memtierd.regions.journal import ACTIVITY, PLACEMENT, Journal
+from memtierd.regions.learned import Recollection, recall
 from memtierd.regions.lifecycle import BACKOFF, MISPLACED, QUEUED, UNKNOWN, UNSEEN
 from memtierd.regions.processes import ProcessTable
 from memtierd.regions.table import RegionTable
@@ -42,16 +44,6 @@ KEEP_MS = 1 << 30
 _GOOD = (Outcome.MOVED, Outcome.ALREADY_THERE, Outcome.NOT_PRESENT)
 _FULL = Outcome.TARGET_FULL + 1
 """In the table's outcome: the kernel had no room for the region."""
-
-
-@attrs.frozen
-class _Arrival:
-    """Pages of a process that were moved to a node."""
-
-    process: int
-    node: int
-    pages: int
-    reported_ns: int
 
 
 class Reconciler:
@@ -67,8 +59,9 @@ class Reconciler:
         self.guards = Guards()
         self.plan: Plan = empty_plan()
         self.last_scan: Scan | None = None
+        self.recollection: Recollection | None = None  # what was learned before this run
         self._epoch_ns = epoch_ns
-        self._arrivals: list[_Arrival] = []
+        self._under_way = UnderWay()
 
     def at_ms(self, at_ns: int) -> int:
         """Return a time of the monotonic clock in the table's milliseconds."""
@@ -83,6 +76,7 @@ class Reconciler:
         self.statistics.scan(scan)
         self.forget(scan.gone, scan.ended_ns)
         rows = [(self.processes.add(process.facts), process) for process in scan.processes]
+        self.table = recall(self.table, rows, self.recollection, self.at_ms, self.policy.heat)
         cuts = [
             geometry.Cut(row, process.start, process.pages, self.at_ms(process.started_ns)) for row, process in rows
         ]
@@ -116,7 +110,7 @@ class Reconciler:
         self._bury(ended, self.at_ms(now_ns))
         self.guards.forget(rows)
         self.plan = self.plan.choose(~np.isin(self.plan.process, rows))
-        self._arrivals = [arrival for arrival in self._arrivals if arrival.process not in rows]
+        self._under_way.forget(rows)
         for key in known:
             self.processes.remove(key)
 
@@ -267,15 +261,15 @@ class Reconciler:
         room = room_pages(
             machine, policy.params.reserve_percent, policy.node_limits, tracked, policy.least_available_pages
         )
+        for target, pages in self._under_way.queued_pages(table).items():
+            room[target] = max(0, room.get(target, 0) - pages)
         return make_plan(candidates, policy.places, self._whereabouts, machine, self.node_ids, room, now_ms)
 
     def _tracked_pages(self) -> dict[int, int]:
         """Return the tracked pages on each node: those seen there last, and those that arrived unseen since."""
         tracked = dict(zip(self.node_ids, self.table.node_pages.sum(axis=1, dtype=np.int64).tolist(), strict=True))
-        observed_ms = self.processes.observed_ms
-        self._arrivals = [a for a in self._arrivals if observed_ms[a.process] <= self.at_ms(a.reported_ns)]
-        for arrival in self._arrivals:
-            tracked[arrival.node] += arrival.pages
+        for node, pages in self._under_way.arrived_pages(self.processes.observed_ms, self.at_ms).items():
+            tracked[node] += pages
         return tracked
 
     def _whereabouts(self, process: int) -> Whereabouts:
@@ -287,13 +281,18 @@ class Reconciler:
     def enqueue(self, rows: I64, now_ns: int) -> None:
         """Note that the mover has these regions of the current plan now."""
         self._step_placement(rows, "enqueue", self.at_ms(now_ns))
-        self.guards.begin(self.policy.params.max_refault, self.plan, rows, self.table, self.at_ms(now_ns))
+        self._under_way.begin(self.table, self.plan.choose(np.isin(self.plan.row, rows)))
+        self.guards.begin(self.policy.params.max_refault, self.plan, rows, self.table)
 
     def unshown(self, plan: Plan) -> Plan:
         """Return the entries of the current plan that a dry run has not told of yet, and mark them as told."""
         fresh = (self.table.flags[plan.row] & np.uint8(SHOWN)) == 0
         self.table.flags[plan.row] |= np.uint8(SHOWN)
         return plan.choose(fresh)
+
+    def show_again(self) -> None:
+        """Let everything that is intended count as not told of yet."""
+        self.table.flags &= np.uint8(~SHOWN & 0xFF)
 
     def report(self, report: MoveReport, now_ns: int) -> None:
         """Take in what became of a batch: done regions wait to be seen again, failed ones back off."""
@@ -306,12 +305,14 @@ class Reconciler:
         if report.dropped:
             # What is taken back may begin inside a region that the mover had begun.
             self._step_placement(geometry.containing(self.table, process, report.start), "dropped", now_ms)
+            self.guards.end(process, report.start, np.zeros(len(report.start), np.uint64), now_ms)
             return
         moved_pages = report.outcomes[:, Outcome.MOVED]
         self.guards.end(process, report.start, moved_pages, now_ms)
         if report.target in self.node_ids:
-            self._arrivals.append(_Arrival(process, report.target, int(moved_pages.sum()), now_ns))
+            self._under_way.arrive(process, report.target, int(moved_pages.sum()), now_ns)
         rows, found = geometry.match(self.table, process, report.start, report.pages)
+        self.statistics.came_from(report.target, self.node_ids, moved_pages[found], self.table.node_pages[:, rows])
         outcomes = report.outcomes[found]
         self.table.outcome[rows] = _main_outcome(outcomes) + 1
         queued = self.table.placement[rows] == QUEUED

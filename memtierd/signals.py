@@ -1,9 +1,10 @@
-"""SIGTERM and SIGHUP end memtierd in order, whatever the main thread is doing."""
+"""SIGTERM and SIGHUP end memtierd in order, whatever the main thread is doing; or SIGHUP lets it reload."""
 
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
 _AGAIN_S = 0.1
@@ -23,20 +24,33 @@ class Termination:
     through the wakeup descriptor (signal.set_wakeup_fd), and sends it on until it was handled.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, reloads: bool = False) -> None:
+        """Prepare; with `reloads` SIGHUP ends nothing, but calls what `on_hangup` was given, or will be."""
+        self._reloads = reloads
         self._raised_s: float | None = None
         self._writer = -1
+        self._hangup = threading.Lock()
+        self._on_hangup: Callable[[], None] | None = None
+        self._missed_hangup = False
 
     def take(self) -> None:
-        """Take the signals: SIGTERM, and SIGHUP unless nohup has it ignored; from the main thread only."""
+        """Take the signals: SIGTERM, and SIGHUP unless it would end what nohup protects; from the main thread only."""
         reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._raise)
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        if self._reloads or signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             signal.signal(signal.SIGHUP, self._raise)
         main = threading.main_thread().ident
         threading.Thread(target=self._insist, args=(reader, main), name="signals", daemon=True).start()
+
+    def on_hangup(self, call: Callable[[], None]) -> None:
+        """Call this at every SIGHUP, from a thread of its own; at once when one came already."""
+        with self._hangup:
+            self._on_hangup = call
+            missed, self._missed_hangup = self._missed_hangup, False
+        if missed:
+            call()
 
     def release(self) -> None:
         """Listen no longer; the signals stay with whoever handles them now."""
@@ -44,14 +58,26 @@ class Termination:
         os.close(self._writer)
 
     def _raise(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP and self._reloads:
+            return  # the other thread hears of it, too
         now_s = time.monotonic()
         if self._raised_s is None or now_s - self._raised_s > _SAME_S:
             self._raised_s = now_s
             raise Terminated(number)
 
+    def _hear_hangup(self) -> None:
+        with self._hangup:
+            call = self._on_hangup
+            self._missed_hangup |= call is None
+        if call is not None:
+            call()
+
     def _insist(self, reader: int, main: int) -> None:
         with open(reader, "rb", buffering=0) as heard:
             while number := heard.read(1):
+                if number[0] == signal.SIGHUP and self._reloads:
+                    self._hear_hangup()
+                    continue
                 while number[0] in (signal.SIGTERM, signal.SIGHUP) and self._raised_s is None:
                     time.sleep(_AGAIN_S)
                     if self._raised_s is None:

@@ -1,12 +1,14 @@
 """Counting what was scanned, moved and swapped, by process, and named events; bounded, and owned by one thread."""
 
+from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import attrs
+import numpy as np
 
-from memtierd.model import OUTCOMES, CallReport, MoveReport, Outcome, ProcessScan, Scan
+from memtierd.model import OUTCOMES, U32, U64, CallReport, MoveReport, Outcome, ProcessScan, Scan
 from memtierd.placement.guards import GuardState
 from memtierd.recording import Recording
 
@@ -16,6 +18,12 @@ MAX_EVENTS = 1024
 MAX_RECORDED_REGIONS = 2_000_000
 """About 60 MB."""
 MAX_RECORDED_CALLS = 100_000
+UNKNOWN_PLACE = -2
+"""Where memory was that a move found and no scan had seen; places are nodes and SWAP_NODE."""
+BOUNDS_NS = tuple(
+    int(seconds * 1e9) for seconds in (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+)
+"""By which durations are counted."""
 T = TypeVar("T")
 
 
@@ -69,6 +77,48 @@ class EventCounts:
     last_ns: int = 0
 
 
+@attrs.define
+class Durations:
+    """How long something took, counted by length."""
+
+    count: int = 0
+    total_ns: int = 0
+    longest_ns: int = 0
+    last_ended_ns: int = 0
+    by_bound: list[int] = attrs.field(factory=lambda: [0] * (len(BOUNDS_NS) + 1))
+    """One count for each of BOUNDS_NS, of what took at most that long and longer than the bound before; then longer."""
+
+    def add(self, spent_ns: int, ended_ns: int) -> None:
+        """Count one."""
+        self.count += 1
+        self.total_ns += spent_ns
+        self.longest_ns = max(self.longest_ns, spent_ns)
+        self.last_ended_ns = ended_ns
+        self.by_bound[bisect_left(BOUNDS_NS, spent_ns)] += 1
+
+
+@attrs.define
+class Totals:
+    """Sums over all processes, also over those whose own counts are forgotten: they never shrink."""
+
+    scans: Durations = attrs.field(factory=Durations)
+    """Whole rounds of trackers."""
+    ticks: Durations = attrs.field(factory=Durations)
+    scanned_pages: int = 0
+    accessed_pages: int = 0
+    written_pages: int = 0
+    unscanned_processes: int = 0
+    """How often a process could not be scanned."""
+    calls: dict[str, int] = attrs.field(factory=dict)
+    """System calls of the mover by name."""
+    outcome_pages: list[int] = attrs.field(factory=lambda: [0] * OUTCOMES)
+    """By Outcome."""
+    errno_pages: dict[int, int] = attrs.field(factory=dict)
+    """Pages that ended unmoved, by errno."""
+    moved_pages: dict[tuple[int, int], float] = attrs.field(factory=dict)
+    """By the place where they were, UNKNOWN_PLACE when nobody saw it, and the place to which they went."""
+
+
 class _Recent(OrderedDict[int, T]):
     """Counts by pid; the pid used longest ago makes room when there are too many."""
 
@@ -107,12 +157,16 @@ class Statistics:
         """The guards that are on, as they stood after the latest decision."""
         self.swapped_out_pages = 0
         """All pages that were really swapped out, also of processes whose counts are forgotten."""
+        self.totals = Totals()
 
     def scan(self, scan: Scan) -> None:
         """Count a round of a tracker, and each process that it could not scan."""
         self.event(f"tracker.{scan.tracker}.scan", scan.ended_ns)
         for _ in scan.failed:
             self.event(f"tracker.{scan.tracker}.failed", scan.ended_ns)
+        totals = self.totals
+        totals.scans.add(scan.ended_ns - scan.started_ns, scan.ended_ns)
+        totals.unscanned_processes += len(scan.failed)
         for process in scan.processes:
             self.recorded_scans.add(process, len(process.start))
             counts = self.scans.of(process.key.pid)
@@ -125,12 +179,17 @@ class Statistics:
             counts.max_ns = max(counts.max_ns, spent_ns)
             counts.last_accessed_pages = accessed
             counts.accessed_pages += accessed
-            counts.written_pages += int((process.written_pages * process.primed).sum())
+            written = int((process.written_pages * process.primed).sum())
+            counts.written_pages += written
+            totals.scanned_pages += pages
+            totals.accessed_pages += accessed
+            totals.written_pages += written
 
     def call(self, report: CallReport) -> None:
         """Count a system call of the mover."""
         self.recorded_calls.add(report)
         pid = report.key.pid
+        self.totals.calls[report.call] = self.totals.calls.get(report.call, 0) + 1
         counts: MoveCounts | SwapCounts
         if report.call == "move_pages":
             counts = moves = self.moves.of(pid)
@@ -160,8 +219,32 @@ class Statistics:
         if report.dropped:
             return
         counts = self.outcomes.of(report.key.pid)
+        totals = self.totals
         for outcome in Outcome:
-            counts[outcome] += int(report.outcomes[:, outcome].sum())
+            pages = int(report.outcomes[:, outcome].sum())
+            counts[outcome] += pages
+            totals.outcome_pages[outcome] += pages
+        for errno, pages in report.errnos.items():
+            totals.errno_pages[errno] = totals.errno_pages.get(errno, 0) + pages
+        if moved := int(report.outcomes[:, Outcome.MOVED].sum()):
+            way = UNKNOWN_PLACE, report.target
+            totals.moved_pages[way] = totals.moved_pages.get(way, 0) + moved
+
+    def came_from(self, target: int, node_ids: Sequence[int], moved_pages: U64, node_pages: U32) -> None:
+        """Say where pages of a report that was counted were, one entry a region that moved.
+
+        `node_pages`, shape (nodes, regions), is where the latest scan saw their pages; of a region on several nodes
+        each gets its share.  What it saw at the target did not come from there.
+        """
+        seen = node_pages.astype(np.float64)
+        seen[[node == target for node in node_ids]] = 0
+        whole = seen.sum(axis=0)
+        shares = np.divide(moved_pages, whole, out=np.zeros(len(whole)), where=whole > 0)
+        ways, unknown = self.totals.moved_pages, (UNKNOWN_PLACE, target)
+        for node, pages in zip(node_ids, (seen @ shares).tolist(), strict=True):
+            if pages:
+                ways[node, target] = ways.get((node, target), 0) + pages
+                ways[unknown] = max(0, ways.get(unknown, 0) - pages)
 
     def event(self, name: str, at_ns: int, times: int = 1) -> None:
         """Count a named event; several of them count as one moment."""

@@ -1,10 +1,14 @@
 """What the control loop tells of processes: few sentences, also when there are very many of them."""
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
-from memtierd.model import ProcessKey, Scan
-from memtierd.placement.text import describe_obstacle, node_name
+import attrs
+
+from memtierd.model import MachineFacts, ProcessKey, Scan
+from memtierd.placement.batches import spans
+from memtierd.placement.plan import Plan
+from memtierd.placement.text import describe_obstacle, describe_span, node_name
 from memtierd.reconcile import Reconciler
 
 LOG = logging.getLogger("memtierd")
@@ -40,6 +44,13 @@ def failures(scan: Scan) -> Iterator[str]:
         yield f"more than {_MOST_NAMED} processes can't be scanned; only the first ones are told of"
 
 
+def log_moves(level: int, verb: str, moves: Plan, reconciler: Reconciler) -> None:
+    """Log moves of the current plan, neighbours that move alike in one line."""
+    for span in spans(moves):
+        facts = reconciler.processes.facts(span.process)
+        LOG.log(level, "%s %s", verb, describe_span(span, facts.key.pid, facts.name, reconciler.policy))
+
+
 def log_processes(what: str, keys: Collection[ProcessKey]) -> None:
     """Say what begins or ends for these processes; when they are too many to read, how many they are."""
     if len(keys) > _MOST_NAMED:
@@ -47,3 +58,14 @@ def log_processes(what: str, keys: Collection[ProcessKey]) -> None:
         return
     for key in sorted(keys):
         LOG.info("%s pid %d", what, key.pid)
+
+
+def known_nodes(machine: MachineFacts, node_ids: Sequence[int]) -> tuple[MachineFacts, list[str]]:
+    """Return the machine with these nodes only, and one sentence for each other one: the table has no column for it."""
+    known = tuple(facts for facts in machine.nodes if facts.node in node_ids)
+    unknown = [
+        f"node {facts.node} has memory now and had none when memtierd started; restart memtierd to use it"
+        for facts in machine.nodes
+        if facts.node not in node_ids
+    ]
+    return attrs.evolve(machine, nodes=known), unknown

@@ -40,6 +40,13 @@ class Tracking:
         self.part = part
         self._take(tracker)
 
+    def reconfigure(self, part: Part) -> None:
+        """Use another tracker; when one runs, go on with it.  Raises MemtierdError when it can't work here."""
+        running = self.is_running
+        self.choose(part, self.build(part))
+        if running:
+            self.start()
+
     def start(self) -> None:
         """Scan with the chosen tracker what is managed.  Raises MemtierdError when it can't work here."""
         if self.part is None:

@@ -86,7 +86,7 @@ commands() {
     echo "policy -dump accessed 0,4s,8s,30s,0"
     echo stats
 }
-# shellcheck disable=SC2086  an empty dry_run is no argument
+# shellcheck disable=SC2086  # an empty dry_run is no argument
 commands | "$memtierd" -config "$work/demo.yaml" $dry_run -prompt -echo -l -
 
 say "Where the pages of the process are now (/proc/$meme_pid/numa_maps and status)"

@@ -23,5 +23,5 @@ fi
 echo "installing Debian packages:$missing"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-# shellcheck disable=SC2086  a list of packages
+# shellcheck disable=SC2086  # a list of packages
 apt-get install -y -qq --no-install-recommends $missing >/dev/null

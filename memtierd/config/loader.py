@@ -1,19 +1,20 @@
 """A configuration file, or the configuration of one part at the prompt, to parameters."""
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import attrs
 
 from memtierd.config import tree
-from memtierd.config.places import MAX_BYTES, file_source
+from memtierd.config.files import Document, digest, read_documents
+from memtierd.config.leaves import wrong
+from memtierd.config.merging import is_empty, merged
+from memtierd.config.places import MAX_BYTES, Budget, file_source
 from memtierd.config.policies import policy_structurer
 from memtierd.config.problems import Collected, Invalid, Place, Problem, config_error
 from memtierd.config.structuring import Registries
-from memtierd.errors import ConfigError, errno_name
+from memtierd.errors import ConfigError
 from memtierd.parameters import FieldProblem, Part, part
-from memtierd.text import printable
 
 T = TypeVar("T")
 
@@ -34,11 +35,17 @@ class Config:
 
 @attrs.frozen
 class ConfigFile:
-    """A configuration file as it was read."""
+    """A configuration file as it was read, with its drop-ins."""
 
     path: str
-    text: str = attrs.field(repr=False)
+    documents: tuple[Document, ...]
+    """The file, and the drop-ins in the order in which they were merged."""
     config: Config
+
+    @property
+    def digest(self) -> bytes:
+        """Return what is the same only for the same files with the same texts."""
+        return digest(self.documents)
 
 
 class Loader:
@@ -57,16 +64,25 @@ class Loader:
         return self.read_file(path).config
 
     def read_file(self, path: str) -> "ConfigFile":
-        """Return the file at `path` with the configuration in it.  Raises ConfigError with every problem."""
-        text = _decode(_read(path), path)
-        return ConfigFile(path, text, self.load_text(text, path))
+        """Return the file at `path` with the configuration in it and its drop-ins.
+
+        Raises ConfigError with every problem.
+        """
+        return self.load_documents(path, read_documents(path))
+
+    def load_documents(self, path: str, documents: tuple[Document, ...]) -> "ConfigFile":
+        """Return the configuration in texts that were read.  Raises ConfigError with every problem."""
+        return ConfigFile(path, documents, self._load(documents, path))
 
     def load_text(self, text: str, origin: str) -> Config:
         """Return the configuration in `text`; `origin` names it in messages.  Raises ConfigError with every problem."""
+        return self._load((Document(origin, text),), origin)
+
+    def _load(self, documents: tuple[Document, ...], origin: str) -> Config:
         try:
-            root = parse_text(text)
+            root = parse_documents(documents)
             if isinstance(root, tree.Scalar) and root.value is None:
-                raise _one(root.place.line, root.place.column, "the file is empty", "a mapping with policy or routines")
+                raise _one(root.place, "the file is empty", "a mapping with policy or routines")
             config: Config = self._structurer.structure(root, Config)
         except Invalid as invalid:
             raise config_error(origin, invalid.problems) from invalid
@@ -101,40 +117,37 @@ def _by_path(found: Problem) -> str:
     )
 
 
-def parse_text(text: str) -> tree.Node:
-    """Return the tree of a whole file, or of an argument of the prompt.  Raises Invalid."""
+def parse_documents(documents: tuple[Document, ...]) -> tree.Node:
+    """Return the tree of a file with its drop-ins merged into it.  Raises Invalid with the problems of all."""
+    budget, found = Budget(), Collected()
+    first, *drop_ins = documents
+    root: tree.Node | None = None
+    with found.under():
+        root = parse_text(first.text, budget=budget)
+    for drop_in in drop_ins:
+        with found.under():
+            node = parse_text(drop_in.text, drop_in.path, budget)
+            if not is_empty(node):
+                if not isinstance(node, tree.Mapping):
+                    raise wrong(node, "a mapping with policy or routines")
+                root = node if root is None or is_empty(root) else merged(root, node)
+    found.finish()
+    if root is None:
+        raise TypeError("nothing was parsed and nothing is wrong")
+    return root
+
+
+def parse_text(text: str, file: str = "", budget: Budget | None = None) -> tree.Node:
+    """Return the tree of a whole file, or of an argument of the prompt.  Raises Invalid.
+
+    A drop-in gives its path, and what of the budget is left.
+    """
     # Not even a megabyte of letters is parsed when it is more than a file may have.
     if len(text) > MAX_BYTES:
-        raise _one(1, 1, "too much text", f"at most {MAX_BYTES >> 10} KiB")
-    return tree.parse(file_source(text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")))
+        raise _one(Place(1, 1, file=file), "too much text", f"at most {MAX_BYTES >> 10} KiB")
+    plain = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return tree.parse(file_source(plain, file, budget))
 
 
-def _read(path: str) -> bytes:
-    """Return the bytes of the file, at most one more than allowed."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except OSError as error:
-        said = f"{os.strerror(error.errno or 0).lower()} ({errno_name(error.errno or 0)})"
-    except ValueError as error:  # a NUL in the path
-        said = str(error)
-    tried = f"read configuration '{printable(path)}'"
-    raise ConfigError([f"{tried}: {said}; give a readable YAML file"])
-
-
-def _decode(data: bytes, origin: str) -> str:
-    if len(data) > MAX_BYTES:
-        raise config_error(origin, _one(1, 1, "the file is too big", f"at most {MAX_BYTES >> 10} KiB").problems)
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8")
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        problem = f"the byte 0x{data[error.start]:02x} is not UTF-8"
-        raise config_error(origin, _one(line, column, problem, "text in UTF-8").problems) from error
-
-
-def _one(line: int, column: int, problem: str, expected: str) -> Invalid:
-    found = Collected()
-    found.add(Place(line, column), problem, expected)
-    return Invalid(found.problems)
+def _one(place: Place, problem: str, expected: str) -> Invalid:
+    return Invalid([Problem(place, problem, expected)])

@@ -67,7 +67,8 @@ def entries_of(node: tree.Node, keys: Collection[str], expected: str) -> tuple[E
             found.add(key_node.place, "unknown key", known_names(key, keys), _shown_key(key_node))
         elif key in entries:
             first = entries[key][0].place
-            problem = f"the same key as in line {first.line}, column {first.column}"
+            of_file = f" of {first.file}" if first.file and first.file != key_node.place.file else ""
+            problem = f"the same key as in line {first.line}, column {first.column}{of_file}"
             found.add(key_node.place, problem, "each key once", key)
         else:
             entries[key] = (key_node, value)

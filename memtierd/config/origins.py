@@ -10,7 +10,7 @@ from memtierd.config.compare import below, has_values, values
 from memtierd.config.defaults import defaults
 from memtierd.config.keys import key_of, normalized
 from memtierd.config.leaves import is_nothing
-from memtierd.config.loader import ConfigFile, parse_text
+from memtierd.config.loader import ConfigFile, parse_documents
 from memtierd.config.policies import SHORT_FORMS
 from memtierd.config.problems import Place
 from memtierd.parameters import Part
@@ -62,12 +62,12 @@ def _of_same_parts(in_force: dict[str, str], in_file: dict[str, str]) -> dict[st
 def place_text(path: str, place: Place) -> str:
     """Return a place in a file as messages show it."""
     inside = f" (at {place.inside})" if place.inside else ""
-    return f"{path}:{place.line}:{place.column}{inside}"
+    return f"{place.text(path)}{inside}"
 
 
 def places(file: ConfigFile) -> Iterator[tuple[str, Place]]:
     """Yield the path of every value that the file gives, and where it is written."""
-    yield from _places(parse_text(file.text), file.config, "")
+    yield from _places(parse_documents(file.documents), file.config, "")
 
 
 def _places(node: tree.Node, value: Any, path: str) -> Iterator[tuple[str, Place]]:

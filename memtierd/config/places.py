@@ -8,11 +8,11 @@ import attrs
 from memtierd.config.problems import Invalid, Place, Problem
 
 MAX_BYTES = 1 << 20
-"""Size of a file; all texts inside it together may have as many characters again."""
+"""Size of all files together; all texts inside them together may have as many characters again."""
 MAX_LINE_CHARACTERS = 1 << 17
 """Longest line: ruamel.yaml takes a time for a tag that grows with the square of its length (16 s for a megabyte)."""
 MAX_NODES = 20_000
-"""Scalars, lists and mappings in a file and in the texts inside it, each alias counted as what it stands for."""
+"""Scalars, lists and mappings in all files and in the texts inside them, each alias counted as what it stands for."""
 MAX_DEPTH = 32
 """Lists and mappings around a value, within one text."""
 MAX_TEXT_LEVELS = 5
@@ -24,7 +24,7 @@ Locate = Callable[[int, int], Place]
 
 @attrs.define(eq=False)
 class Budget:
-    """What one load may still use; shared by a file and all texts inside it."""
+    """What one load may still use; shared by a file, its drop-ins, and all texts inside them."""
 
     characters: int = 2 * MAX_BYTES
     nodes: int = MAX_NODES
@@ -56,9 +56,9 @@ class Source:
     """How many texts are around this one."""
 
 
-def file_source(text: str) -> Source:
-    """Return the source for a whole file or a prompt argument."""
-    return Source(text, lambda line, column: Place(line + 1, column + 1), Budget())
+def file_source(text: str, file: str = "", budget: Budget | None = None) -> Source:
+    """Return the source for a whole file or a prompt argument; a drop-in says which, and shares the budget."""
+    return Source(text, lambda line, column: Place(line + 1, column + 1, file=file), budget or Budget())
 
 
 def inner_source(outer: Source, text: str, locate: Locate) -> Source:

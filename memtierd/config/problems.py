@@ -20,6 +20,12 @@ class Place:
     column: int
     inside: str = ""
     """In words: where within the text that begins here, when that can't be said with line and column."""
+    file: str = ""
+    """The file, if it is another one than the one that all is about: a drop-in."""
+
+    def text(self, path: str) -> str:
+        """Return FILE:LINE:COLUMN, given the path of the file that all is about."""
+        return f"{self.file or path}:{self.line}:{self.column}"
 
 
 @attrs.frozen
@@ -82,19 +88,17 @@ def quoted(text: str) -> str:
 
 
 def config_error(origin: str, problems: Iterable[Problem]) -> ConfigError:
-    """Return the error for all problems of the text that `origin` names, in the order of the text.
+    """Return the error for all problems of the text that `origin` names, in the order of the text and its drop-ins.
 
     What is wrong with one value in one way is told once, also when two looked at it: a short form and its watcher.
     """
     different = {(found.place, found.path, found.problem): found for found in problems}.values()
-    ordered = sorted(different, key=lambda found: (found.place.line, found.place.column, found.path))
-    return ConfigError([_line(printable(origin), found) for found in ordered])
+    ordered = sorted(different, key=lambda found: (found.place.file, found.place.line, found.place.column, found.path))
+    return ConfigError([_line(origin, found) for found in ordered])
 
 
 def _line(origin: str, found: Problem) -> str:
     path = "".join(f"{key}." for key in found.path)[:-1]
     inside = f" (at {found.place.inside})" if found.place.inside else ""
     named = f"{path}: " if path else ""
-    return (
-        f"{origin}:{found.place.line}:{found.place.column}: {named}{found.problem}, expected {found.expected}{inside}"
-    )
+    return f"{printable(found.place.text(origin))}: {named}{found.problem}, expected {found.expected}{inside}"

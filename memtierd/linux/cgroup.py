@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import attrs
 
@@ -29,9 +29,10 @@ class Listing:
     """One error for each file or directory that could not be read; their processes are not in `pids`."""
 
 
-def pids_below(directory: str, roots: Roots = ROOTS) -> Listing:
+def pids_below(directory: str, roots: Roots = ROOTS, see: Callable[[str], None] = lambda _group: None) -> Listing:
     """Return the processes in the control group `directory` and in all groups below it.
 
+    `see` is called with each group before it is read, so that whoever watches it from then on misses nothing.
     A group that is removed meanwhile counts as empty, and the others are not lost by it.  Never raises
     for the state of the tree.  Sources: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/cgroups.rst.
     """
@@ -39,7 +40,7 @@ def pids_below(directory: str, roots: Roots = ROOTS) -> Listing:
     refused: list[KernelError] = []
     groups = 0
     threaded = _is_threaded(directory)
-    for group in _walk(directory, refused):
+    for group in _walk(directory, refused, see):
         try:
             pids.update(_processes_of_threads(group, roots) if threaded else _processes(group, roots))
             groups += 1
@@ -49,11 +50,12 @@ def pids_below(directory: str, roots: Roots = ROOTS) -> Listing:
     return Listing(frozenset(pids), groups, not os.path.isdir(directory), tuple(refused))
 
 
-def _walk(directory: str, refused: list[KernelError]) -> Iterator[str]:
+def _walk(directory: str, refused: list[KernelError], see: Callable[[str], None]) -> Iterator[str]:
     """Yield the directory and all directories below it; what can't be listed goes to `refused`."""
     waiting = [directory]
     while waiting:
         group = waiting.pop()
+        see(group)
         yield group
         try:
             with os.scandir(group) as entries:

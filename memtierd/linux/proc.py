@@ -102,6 +102,7 @@ def process_facts(
         allowed.allowed_nodes,
         running_node=_running_node(allowed.allowed_cpus, now.processor, cpu_nodes),
         oom_score=_oom_score(key.pid, roots),
+        image=now.image,
     )
 
 

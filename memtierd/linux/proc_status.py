@@ -24,6 +24,8 @@ class ProcessStat:
     """Field 22: clock ticks from boot to the start of the process."""
     processor: int
     """Field 39: the CPU the main thread last ran on."""
+    image: str = ""
+    """Where the program that it runs has its code and its stack; empty when the kernel doesn't tell."""
 
     @property
     def has_memory(self) -> bool:
@@ -60,7 +62,17 @@ def parse_stat(text: str) -> ProcessStat:
         kernel_thread=bool(int(fields[6]) & _PF_KTHREAD),
         start_ticks=int(fields[19]),
         processor=int(fields[36]),
+        image=_image(fields[23:26]),
     )
+
+
+def _image(fields: list[str]) -> str:
+    """Return fields 26 to 28 (startcode, endcode, startstack), which execve(2) sets and nothing but prctl(2) changes.
+
+    The addresses are random, so that they differ also when a program runs itself anew.  Who may not trace the process
+    reads 1 or 0 in their place (fs/proc/array.c, do_task_stat).
+    """
+    return "" if set(fields) <= {"0", "1"} else " ".join(fields)
 
 
 def stat(pid: int, roots: Roots = ROOTS) -> ProcessStat:

@@ -5,7 +5,8 @@ from pathlib import Path
 import cffi
 
 HERE = Path("memtierd/native")  # relative to setup.py, as setuptools demands
-SOURCES = ("files.c", "flags.c", "walk.c", "scan.c", "ranges.c", "filter.c", "idle.c", "collect.c", "move.c")
+NAMES = ("files", "flags", "walk", "scan", "ranges", "filter", "idle", "collect", "move", "inotify")
+SOURCES = tuple(f"{name}.c" for name in NAMES)
 HEADERS = ("declarations.h", "native.h")
 
 ffi = cffi.FFI()

@@ -51,3 +51,8 @@ int64_t memtierd_collect_pages(int pagemap_fd, int kpageflags_fd, const uint64_t
 int64_t memtierd_move_pages(int pid, const uint64_t *addresses, uint64_t count, const int32_t *nodes,
 			    int32_t *status);
 int64_t memtierd_page_out(int pidfd, const uint64_t *start, const uint64_t *length_bytes, uint64_t ranges);
+
+/* inotify.c */
+int64_t memtierd_inotify_open(void);
+int64_t memtierd_inotify_add(int inotify_fd, const char *path, uint32_t mask);
+int64_t memtierd_inotify_remove(int inotify_fd, int watch);

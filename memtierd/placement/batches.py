@@ -7,7 +7,7 @@ import numpy as np
 
 from memtierd.model import I64
 from memtierd.placement.plan import Plan
-from memtierd.units import PAGE_BYTES
+from memtierd.units import PAGE_BYTES, pages_per_second
 
 
 @attrs.frozen
@@ -25,6 +25,15 @@ class Span:
     value: float
     """The least urgent value in the span, so that it holds for each of its regions."""
     obstacle: int
+    direction: int = 0
+    """As Direction."""
+
+
+def within_reach(moves: Plan, bandwidth: float, interval_ms: int) -> int:
+    """Return how many of the first moves a bandwidth in MB/s allows in two intervals; at least one."""
+    reach_pages = pages_per_second(bandwidth) * 2 * interval_ms / 1000
+    sizes = np.cumsum(moves.move_pages, dtype=np.int64)
+    return max(1, int(np.searchsorted(sizes, reach_pages, side="right")))
 
 
 def batches(plan: Plan, limit_pages: int) -> Iterator[I64]:
@@ -78,6 +87,7 @@ def spans(plan: Plan) -> list[Span]:
             activity=int(plan.activity[order[first]]),
             value=float(least[i]),
             obstacle=int(plan.obstacle[order[first]]),
+            direction=int(plan.direction[order[first]]),
         )
         for i, (first, last) in enumerate(zip(firsts, lasts, strict=True))
     ]

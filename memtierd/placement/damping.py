@@ -19,10 +19,22 @@ _ENTRY = np.dtype(
         ("to_swap", np.bool_),
         ("times", np.uint8),  # quick returns in a row
         ("swapped_pages", np.uint32),  # that were in swap before
-        ("moved_pages", np.uint32),  # that were demoted; 0: the mover has not reported yet, or could not
+        ("moved_pages", np.uint32),  # that were demoted
         ("back_pages", np.uint32),  # of those, that came back, or are wanted back, within the window
         ("at_ms", np.int64),  # of the demotion
         ("until_ms", np.int64),  # not to be demoted again before
+    ]
+)
+
+_BEGUN = np.dtype(
+    [
+        ("key", np.uint64),
+        ("process", np.uint16),
+        ("to_swap", np.bool_),
+        ("swapped_pages", np.uint32),
+        ("moved_pages", np.uint32),
+        ("at_ms", np.int64),  # of the mover's report
+        ("is_open", np.bool_),  # the mover has not reported yet
     ]
 )
 
@@ -31,35 +43,62 @@ class Damping:
     """Demotions of late and what became of them, sorted by process row and address.
 
     Times are the region table's.  A region is known by its start: when regions are cut anew, what holds that
-    address inherits.
+    address inherits.  What the mover was given changes nothing before it reports: a dry run decides alike.
     """
 
     def __init__(self) -> None:
         self._entries: npt.NDArray[np.void] = np.zeros(0, _ENTRY)
-        self.returns = 0
-        """How often a region came back soon."""
+        self._begun: npt.NDArray[np.void] = np.zeros(0, _BEGUN)
+        """What the mover was given since the last look at what it has done, sorted by key."""
+        self._has_ended = False
+        self._returns = 0
 
     def __len__(self) -> int:
+        self._settle()
         return len(self._entries)
 
-    def begin(self, table: RegionTable, rows: I64, to_swap: Bool, now_ms: int) -> None:
-        """Note that these table rows are about to be demoted; what is known of them from before is kept."""
+    @property
+    def returns(self) -> int:
+        """Return how often a region came back soon."""
+        return self._returns
+
+    def begin(self, table: RegionTable, rows: I64, to_swap: Bool) -> None:
+        """Note that these table rows are about to be demoted."""
+        self._settle()
         order = np.argsort(rows)
         rows, to_swap = rows[order], to_swap[order]
-        fresh = np.zeros(len(rows), _ENTRY)
+        fresh = np.zeros(len(rows), _BEGUN)
         fresh["key"], fresh["process"] = region_key(table.process[rows], table.start[rows]), table.process[rows]
         fresh["to_swap"], fresh["swapped_pages"] = to_swap, table.swapped_pages[rows]
-        fresh["at_ms"] = now_ms
-        entries, found = self._find(fresh["key"])
-        fresh["times"][found], fresh["until_ms"][found] = entries["times"], entries["until_ms"]
-        others = self._entries[~np.isin(self._entries["key"], fresh["key"], assume_unique=True)]
-        self._keep(np.concatenate([others, fresh]))
+        fresh["is_open"] = True
+        others = self._begun[~np.isin(self._begun["key"], fresh["key"], assume_unique=True)]
+        self._begun = np.sort(np.concatenate([others, fresh]), order="key")
 
     def end(self, process: int, start: U64, moved_pages: U64, now_ms: int) -> None:
-        """Note how many pages of regions were moved; regions of which nothing is known were not demoted."""
-        position, found = self._positions(region_key(process, start))
-        self._entries["moved_pages"][position] = np.minimum(moved_pages[found], np.iinfo(np.uint32).max)
-        self._entries["at_ms"][position] = now_ms
+        """Note how many pages of regions were moved; regions that were not begun were not demoted."""
+        position, found = _positions(self._begun, region_key(process, start))
+        self._begun["moved_pages"][position] = np.minimum(moved_pages[found], np.iinfo(np.uint32).max)
+        self._begun["at_ms"][position] = now_ms
+        self._begun["is_open"][position] = False
+        self._has_ended |= len(position) > 0
+
+    def _settle(self) -> None:
+        """Take in, all at once, what the mover has reported; what it could not demote stays as it was known."""
+        if not self._has_ended:
+            return
+        self._has_ended = False
+        ended = self._begun[~self._begun["is_open"] & (self._begun["moved_pages"] > 0)]
+        self._begun = self._begun[self._begun["is_open"]]
+        fresh = np.zeros(len(ended), _ENTRY)
+        for name in ("key", "process", "to_swap", "swapped_pages", "moved_pages", "at_ms"):
+            fresh[name] = ended[name]
+        position, found = _positions(self._entries, fresh["key"])
+        fresh["times"][found], fresh["until_ms"][found] = (
+            self._entries["times"][position],
+            self._entries["until_ms"][position],
+        )
+        others = self._entries[~np.isin(self._entries["key"], fresh["key"], assume_unique=True)]
+        self._keep(np.concatenate([others, fresh]))
 
     def learn(self, table: RegionTable, wanted_back: Bool, seen: Bool, params: MaxRefaultParams, now_ms: int) -> None:
         """Find out what has come back, and forget what has stayed.
@@ -72,6 +111,7 @@ class Damping:
             now_ms: time of the decision.
 
         """
+        self._settle()
         self._note_returns(table, wanted_back, seen, params, now_ms)
         self._entries = self._entries[~self._is_over(params, now_ms)]
 
@@ -79,7 +119,7 @@ class Damping:
         self, table: RegionTable, wanted_back: Bool, seen: Bool, params: MaxRefaultParams, now_ms: int
     ) -> None:
         entries = self._entries
-        recent = np.flatnonzero((entries["moved_pages"] > 0) & (now_ms <= entries["at_ms"] + params.window_ms))
+        recent = np.flatnonzero(now_ms <= entries["at_ms"] + params.window_ms)
         row, held = _rows_holding(table, entries["key"][recent])
         recent, row = recent[held], row[held]
         back = np.where(
@@ -92,7 +132,7 @@ class Damping:
         first = recent[is_first]
         entries["times"][first] = np.minimum(entries["times"][first], _MOST_TIMES - 1) + 1
         entries["until_ms"][first] = now_ms + _wait_ms(entries["times"][first], params)
-        self.returns += len(first)
+        self._returns += len(first)
 
     def _is_over(self, params: MaxRefaultParams, now_ms: int) -> Bool:
         """Return what needs to be remembered no longer.
@@ -100,19 +140,21 @@ class Damping:
         A region that stayed for the whole window, or was not demoted for as long as it waited, begins anew.
         """
         entries = self._entries
-        stayed = (entries["times"] == 0) | ((entries["moved_pages"] > 0) & (entries["back_pages"] == 0))
+        stayed = entries["back_pages"] == 0
         forgiven = now_ms > entries["until_ms"] + _wait_ms(entries["times"], params)
         over: Bool = (now_ms > entries["at_ms"] + params.window_ms) & (stayed | forgiven)
         return over
 
     def percent(self, params: MaxRefaultParams, now_ms: int) -> float:
         """Return how much of what was demoted within the window came back within it; 0 when nothing was demoted."""
+        self._settle()
         recent = self._entries[now_ms <= self._entries["at_ms"] + params.window_ms]
         moved_pages = int(recent["moved_pages"].sum(dtype=np.int64))
         return 100 * int(recent["back_pages"].sum(dtype=np.int64)) / moved_pages if moved_pages else 0.0
 
     def damped(self, table: RegionTable, now_ms: int) -> I64:
         """Return the table rows that are not to be demoted yet, each once."""
+        self._settle()
         waiting = self._entries["key"][self._entries["until_ms"] > now_ms]
         row, held = _rows_holding(table, waiting)
         return np.unique(row[held])
@@ -120,32 +162,31 @@ class Damping:
     def forget(self, processes: "list[int]") -> None:
         """Drop what is known of the processes in these rows."""
         self._entries = self._entries[~np.isin(self._entries["process"], processes)]
+        self._begun = self._begun[~np.isin(self._begun["process"], processes)]
 
     def clear(self) -> None:
         """Drop everything but the count of returns."""
-        self._entries = self._entries[:0]
+        self._entries, self._begun, self._has_ended = self._entries[:0], self._begun[:0], False
 
     def shift_times(self, ms: int) -> None:
         """Move the epoch of all times forward by `ms`."""
         self._entries["at_ms"] -= ms
         self._entries["until_ms"] -= ms
-
-    def _positions(self, keys: U64) -> tuple[I64, Bool]:
-        """Return the positions of the entries with these keys, and which of the keys have one."""
-        position = np.searchsorted(self._entries["key"], keys)
-        found = position < len(self._entries)
-        found[found] = self._entries["key"][position[found]] == keys[found]
-        return position[found], found
-
-    def _find(self, keys: U64) -> tuple[npt.NDArray[np.void], Bool]:
-        position, found = self._positions(keys)
-        return self._entries[position], found
+        self._begun["at_ms"] -= ms
 
     def _keep(self, entries: npt.NDArray[np.void]) -> None:
         if len(entries) > MAX_REMEMBERED:
             latest = np.argpartition(entries["at_ms"], len(entries) - MAX_REMEMBERED)
             entries = entries[latest[len(entries) - MAX_REMEMBERED :]]
         self._entries = entries[np.argsort(entries["key"])]
+
+
+def _positions(entries: npt.NDArray[np.void], keys: U64) -> tuple[I64, Bool]:
+    """Return the positions of the entries, which are sorted, with these keys, and which of the keys have one."""
+    position = np.searchsorted(entries["key"], keys)
+    found = position < len(entries)
+    found[found] = entries["key"][position[found]] == keys[found]
+    return position[found], found
 
 
 def _back_from_swap(entries: npt.NDArray[np.void], table: RegionTable, row: I64) -> U32:

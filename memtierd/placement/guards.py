@@ -142,12 +142,12 @@ class Guards:
         turned = self._state(*key).turned(len(self._damping.damped(table, now_ms)) > 0, now_ns)
         self._states[key] = attrs.evolve(turned, pauses=self._damping.returns)
 
-    def begin(self, params: MaxRefaultParams | None, plan: Plan, rows: I64, table: RegionTable, now_ms: int) -> None:
+    def begin(self, params: MaxRefaultParams | None, plan: Plan, rows: I64, table: RegionTable) -> None:
         """Note that the mover has got these table rows of the plan."""
         if params is None:
             return
         demoted = np.isin(plan.row, rows) & (plan.direction == Direction.DEMOTION) & (plan.obstacle == Obstacle.NONE)
-        self._damping.begin(table, plan.row[demoted], plan.target[demoted] == SWAP_NODE, now_ms)
+        self._damping.begin(table, plan.row[demoted], plan.target[demoted] == SWAP_NODE)
 
     def end(self, process: int, start: U64, moved_pages: U64, now_ms: int) -> None:
         """Note how many pages the mover has moved of regions of a process."""

@@ -71,7 +71,7 @@ class PolicyParams:
     pidwatcher: Part | None = part("pidwatcher", None, doc="Which processes are managed.")
     cgroups: tuple[str, ...] = option((), doc="Short form of the cgroups pidwatcher: directories, taken recursively.")
     pids: tuple[int, ...] = option((), doc="Short form of the pidlist pidwatcher.", at_least=1)
-    tracker: Part | None = part("tracker", None, doc="How accesses are observed; missing: auto.")
+    tracker: Part | None = part("tracker", None, doc="How accesses are observed; missing: as suits the policy.")
     mover: Any = part("mover", None, doc="How fast memory is moved.", named=False)
     reserve_percent: float = option(
         2.0, doc="Portion of a target node that is left free.", unit="%", at_least=0, at_most=100

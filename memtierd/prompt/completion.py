@@ -1,6 +1,8 @@
 """What the word under the cursor may become: commands, flags, and the values that a flag takes."""
 
-from collections.abc import Callable, Iterable, Mapping
+import glob
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import attrs
 
@@ -70,3 +72,9 @@ def _value(kind: Kind, begun: str, prefix: str, values: Values) -> list[Candidat
         for text, name in known
         if text not in taken and (text.startswith(last) or (last and name.startswith(last)))
     ]
+
+
+def files(begun: str) -> Iterator[tuple[str, str]]:
+    """Yield the paths that begin so; that of a directory ends in a slash."""
+    for path in glob.iglob(f"{glob.escape(begun)}*"):
+        yield (f"{path}/" if os.path.isdir(path) else path), ""

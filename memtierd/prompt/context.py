@@ -39,6 +39,9 @@ class DaemonPort(Protocol):
     def dry_run(self) -> bool:
         """Return whether plans are shown and not carried out."""
 
+    def set_dry_run(self, on: bool) -> None:
+        """Move nothing and run no routine from now on, or do both again."""
+
     @property
     def mover(self) -> Mover:
         """Return the mover; it is always there."""

@@ -41,6 +41,8 @@ class Kind:
     """What its values name ("pid", "node", …), for completion; empty: nothing that is known."""
     is_list: bool = False
     """Values are separated by commas."""
+    alone: str = ""
+    """The value when none of `choices` follows, which only asks and changes nothing; empty: a value must follow."""
     repeats: bool = False
     """The flag may be given again and again; its field holds all values."""
 
@@ -59,6 +61,9 @@ class Flag:
     kind: Kind
     help: str
     metavar: str
+    changes: bool | None = None
+    """Whether it changes something in the daemon or the machine, or makes the daemon run or write something; None:
+    it was not declared, which counts as a change."""
 
     @property
     def spelling(self) -> str:
@@ -66,9 +71,9 @@ class Flag:
         return f"-{self.name} {self.metavar}".rstrip() if self.name else f"[{self.metavar}]"
 
 
-def flag(kind: Kind, text: str, *, metavar: str = "", default: Any = None) -> Any:
+def flag(kind: Kind, text: str, *, metavar: str = "", default: Any = None, changes: bool | None = None) -> Any:
     """Return an attrs field for one flag; its name is the field's with ``-`` for ``_``, a ``_`` at the end dropped."""
-    return attrs.field(default=default, metadata={_FLAG_KEY: (kind, text, metavar or kind.metavar)})
+    return attrs.field(default=default, metadata={_FLAG_KEY: (kind, text, metavar or kind.metavar, changes)})
 
 
 def flags_of(options: type[Any]) -> tuple[Flag, ...]:
@@ -77,9 +82,9 @@ def flags_of(options: type[Any]) -> tuple[Flag, ...]:
 
 
 def _flag_of(field: "attrs.Attribute[Any]") -> Flag:
-    kind, text, metavar = field.metadata[_FLAG_KEY]
+    kind, text, metavar, changes = field.metadata[_FLAG_KEY]
     name = "" if field.name == "words" else field.name.rstrip("_").replace("_", "-")
-    return Flag(name, field.name, kind, text, metavar)
+    return Flag(name, field.name, kind, text, metavar, changes)
 
 
 @attrs.frozen
@@ -100,6 +105,8 @@ class Command:
     """An attrs class whose fields are made with `flag`, in the order in which their actions are taken."""
     examples: tuple[str, ...] = ()
     """Whole command lines."""
+    changes: bool | None = None
+    """Whether the command changes something (see `Flag.changes`) whatever its flags are; None: its flags tell."""
 
     @property
     def flags(self) -> tuple[Flag, ...]:
@@ -112,6 +119,18 @@ class Command:
         Flags are written as Go programs take them: -x, --x, -x VALUE, -x=VALUE.  Raises UsageError.
         """
         return _Parser(self).parse(words)
+
+    def changing(self, options: Any) -> list[str]:
+        """Return what in parsed options changes something (see `Flag.changes`): the flags, or the command itself."""
+        if self.changes is not None:
+            return [self.name] if self.changes else []
+        defaults = {field.name: field.default for field in attrs.fields(self.options)}
+        return [
+            f"-{one.name}" if one.name else one.metavar
+            for one in self.flags
+            if one.changes is not False
+            and getattr(options, one.field) not in (defaults[one.field], one.kind.alone or defaults[one.field])
+        ]
 
     def usage(self, columns: int = HELP_COLUMNS) -> str:
         """Return the help text for lines of so many characters, with a newline at the end."""
@@ -160,6 +179,9 @@ class _Parser:
             return len(following)
         if one.kind.is_switch:
             self._values[one.field] = True if assigned is None else self._value(one, assigned)
+            return 0
+        if one.kind.alone and assigned is None and (not following or following[0] not in one.kind.choices):
+            self._values[one.field] = one.kind.alone
             return 0
         if assigned is None and not following:
             raise UsageError(f"flag -{one.name} needs a value: -{one.name} {one.metavar}")

@@ -15,6 +15,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._is_allowed = False
+        self._noted: list[int] | None = None
 
     @contextmanager
     def taken(self) -> Iterator[None]:
@@ -47,7 +48,22 @@ class Interrupts:
         finally:
             self._is_allowed = before
 
-    def _take(self, _number: int, _frame: FrameType | None) -> None:
+    @contextmanager
+    def noted(self) -> Iterator[list[int]]:
+        """Give a list that grows with every Ctrl-C within the block, where nothing is raised for it.
+
+        Where SIGINT was not taken it stays empty, and SIGINT does what it always does.
+        """
+        before, self._noted = self._noted, []
+        try:
+            yield self._noted
+        finally:
+            self._noted = before
+
+    def _take(self, number: int, _frame: FrameType | None) -> None:
+        if self._noted is not None:
+            self._noted.append(number)
+            return
         if self._is_allowed:
             self._is_allowed = False
             raise KeyboardInterrupt

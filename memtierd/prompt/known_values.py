@@ -1,13 +1,11 @@
 """The values that there are now, for completion: processes, nodes, states, names of parts, files."""
 
-import glob
-import os
 from collections.abc import Callable, Iterable, Iterator
 
 from memtierd import policies, routines, trackers, watchers
 from memtierd.errors import MemtierdError
 from memtierd.linux import proc
-from memtierd.prompt.completion import Values
+from memtierd.prompt.completion import Values, files
 from memtierd.prompt.context import DaemonPort
 from memtierd.reconcile import Reconciler
 from memtierd.regions.lifecycle import PLACEMENT
@@ -28,7 +26,7 @@ def known_values(daemon: DaemonPort) -> Values:
         "tracker": lambda _: _names(trackers.REGISTRY),
         "pidwatcher": lambda _: _names(watchers.REGISTRY),
         "routine": lambda _: _names(routines.REGISTRY),
-        "file": _files,
+        "file": files,
         "setting": lambda _: _settings(daemon),
     }
 
@@ -75,8 +73,3 @@ def _settings(daemon: DaemonPort) -> Iterator[tuple[str, str]]:
     from memtierd.config import effective_settings  # noqa: PLC0415  reading YAML costs start-up time
 
     return ((setting.path, "") for setting in effective_settings(daemon.effective(), None))
-
-
-def _files(begun: str) -> Iterator[tuple[str, str]]:
-    for path in glob.iglob(f"{glob.escape(begun)}*"):
-        yield (f"{path}/" if os.path.isdir(path) else path), ""

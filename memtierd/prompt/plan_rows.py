@@ -3,8 +3,9 @@
 import attrs
 import numpy as np
 
+from memtierd.model import SWAP_NODE
 from memtierd.placement.batches import Span, spans
-from memtierd.placement.plan import Plan
+from memtierd.placement.plan import Direction, Plan
 from memtierd.placement.text import describe_obstacle
 from memtierd.placement.wrong import outside, wrong_pages
 from memtierd.policies.common import Policy
@@ -14,7 +15,7 @@ from memtierd.reconcile import Reconciler
 from memtierd.regions.columns import OBSTACLE_BASE
 from memtierd.regions.lifecycle import BACKOFF
 from memtierd.text import printable
-from memtierd.units import format_node_set
+from memtierd.units import PAGE_BYTES, format_node_set
 
 COLUMNS = (
     Column("pid", "pid", "%8d", "%d"),
@@ -31,6 +32,9 @@ COLUMNS = (
 )
 
 
+_DIRECTIONS = {Direction.PROMOTION: "promote", Direction.DEMOTION: "demote", Direction.SIDEWAYS: "sideways"}
+
+
 @attrs.frozen(eq=False)
 class Shown:
     """A plan with what it takes to read it."""
@@ -43,6 +47,23 @@ class Shown:
     def table(self) -> Table:
         """Return one row a span; `target` of one that can't move names the nodes where it is wanted."""
         return from_rows(COLUMNS, [self._row(span) for span in self.spans])
+
+    def move(self, span: Span) -> dict[str, object]:
+        """Return a span that moves as plain values."""
+        pid, name = self.processes[span.process]
+        return {
+            "pid": pid,
+            "name": name,
+            "start": f"{span.start:x}",
+            "end": f"{span.end:x}",
+            "regions": span.regions,
+            "move_bytes": span.move_pages * PAGE_BYTES,
+            "source": format_node_set((span.source,)),
+            "target": format_node_set((span.target,)),
+            "direction": "swap_out" if span.target == SWAP_NODE else _DIRECTIONS[Direction(span.direction)],
+            "state": self.policy.activity.declaration.states[span.activity],
+            "reason": self.policy.explain(span.activity, span.value),
+        }
 
     def _row(self, span: Span) -> tuple[object, ...]:
         pid, name = self.processes[span.process]

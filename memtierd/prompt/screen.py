@@ -49,7 +49,8 @@ class TerminalScreen:
 
     def size(self) -> tuple[int, int]:
         """Return the columns and lines of the window."""
-        return tuple(shutil.get_terminal_size())
+        size = shutil.get_terminal_size()
+        return size.columns, size.lines
 
     def show(self, lines: Sequence[str]) -> None:
         """Write a picture."""

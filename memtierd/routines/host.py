@@ -22,6 +22,8 @@ class _Slot:
     name: str
     params: StatActionsParams | None = None
     routine: Routine | None = None
+    is_wanted: bool = False
+    """It was started and not stopped; so it runs unless routines are paused."""
 
 
 @attrs.frozen
@@ -42,6 +44,7 @@ class Routines:
         self._clock_ns = clock_ns
         self._lock = threading.RLock()
         self._slots: list[_Slot] = []
+        self._is_paused = False
 
     def views(self) -> list[RoutineView]:
         """Return all routines in the order in which they were made, or are in the configuration."""
@@ -65,7 +68,10 @@ class Routines:
                 self.start(number)
 
     def start(self, number: int) -> None:
-        """Start a routine; no effect when it runs.  Raises MemtierdError when it has no parameters."""
+        """Start a routine, when routines are paused as soon as they go on; no effect when it runs.
+
+        Raises MemtierdError when it has no parameters.
+        """
         with self._lock:
             slot = self._slot(number)
             if slot.routine is not None:
@@ -75,6 +81,9 @@ class Routines:
                     f"start routine {number} {slot.name}: it has no configuration;"
                     " give one with: routines -config CONFIG"
                 )
+            slot.is_wanted = True
+            if self._is_paused:
+                return
             slot.routine = Routine(number, slot.name, slot.params, self._ports, self._clock_ns)
             slot.routine.start()
 
@@ -82,6 +91,7 @@ class Routines:
         """Stop a routine and the command that it runs; no effect when it doesn't run."""
         with self._lock:
             slot = self._slot(number)
+            slot.is_wanted = False
             if slot.routine is None:
                 return
             slot.routine.stop()
@@ -96,14 +106,14 @@ class Routines:
         with self._lock:
             matched = self._matched(parts)
             dropped = [slot for slot in self._slots if slot not in matched and slot.params is not None]
-            were_running = {slot.number for slot in dropped if slot.routine is not None}
+            were_wanted = {slot.number for slot in dropped if slot.is_wanted}
             for slot in dropped:
                 self.stop(slot.number)
             self._slots = [slot for slot in self._slots if slot not in dropped]
             made = [slot or self._made(part) for part, slot in zip(parts, matched, strict=True)]
             self._slots = made + [slot for slot in self._slots if slot not in made]
             for slot in made:
-                if start or slot.number in were_running:
+                if start or slot.number in were_wanted:
                     self.start(slot.number)
 
     def _made(self, part: Part) -> _Slot:
@@ -121,6 +131,23 @@ class Routines:
                 left.remove(slot)
             found.append(slot)
         return found
+
+    def pause(self) -> None:
+        """Stop all routines and their commands, and let none run before `resume`."""
+        with self._lock:
+            self._is_paused = True
+            running = [slot for slot in self._slots if slot.routine is not None]
+            self.stop_all()
+            for slot in running:
+                self._ports.hold(f"routine {slot.number} {slot.name}", ())
+
+    def resume(self) -> None:
+        """Start what ran before the pause, and what was to start during it."""
+        with self._lock:
+            self._is_paused = False
+            for slot in self._slots:
+                if slot.is_wanted:
+                    self.start(slot.number)
 
     def stop_all(self) -> None:
         """Stop all routines, at the same time."""

@@ -1,6 +1,6 @@
 """What every watcher offers, and how pids become processes that memtierd may manage."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import attrs
@@ -9,6 +9,13 @@ from memtierd.errors import KernelError, ProcessGoneError
 from memtierd.linux.proc import stat, status
 from memtierd.linux.roots import Roots, translated
 from memtierd.model import ProcessKey
+
+See = Callable[[str, str | None], None]
+"""Told of a directory before it is read, and of the one entry that matters in it, None: all that concerns processes."""
+
+
+def see_nothing(_directory: str, _name: str | None = None) -> None:
+    """Watch nothing."""
 
 
 class Watcher(Protocol):
@@ -22,8 +29,11 @@ class Watcher(Protocol):
     def interval_ms(self) -> int:
         """Return how often it wants to be polled."""
 
-    def poll(self) -> frozenset[ProcessKey]:
-        """Return the processes of this moment; a process or group that is not there is no error."""
+    def poll(self, see: See = see_nothing) -> frozenset[ProcessKey]:
+        """Return the processes of this moment; a process or group that is not there is no error.
+
+        `see` is told where the kernel would tell of others.
+        """
 
     def conditions(self) -> tuple[str, ...]:
         """Return what kept the latest poll from being complete, a sentence each; the same state gives the same."""

@@ -10,7 +10,7 @@ from memtierd.errors import KernelError, ProcessGoneError
 from memtierd.linux import proc
 from memtierd.linux.roots import Roots
 from memtierd.model import ProcessKey
-from memtierd.watchers.base import Watcher, refusals
+from memtierd.watchers.base import See, Watcher, refusals, see_nothing
 from memtierd.watchers.params import FilterParams, FilterRule
 
 Condition = Callable[["Candidate"], bool]
@@ -85,11 +85,11 @@ class FilterWatcher:
         """Return how often it wants to be polled: as often as its source."""
         return self.source.interval_ms
 
-    def poll(self) -> frozenset[ProcessKey]:
+    def poll(self, see: See = see_nothing) -> frozenset[ProcessKey]:
         """Return the source's processes that match a rule now; one that can't be judged does not match."""
         chosen: list[ProcessKey] = []
         refused: list[KernelError] = []
-        for key in self.source.poll():
+        for key in self.source.poll(see):
             try:
                 # The pid may have changed hands since the source saw it.  Then another process is judged here, but
                 # the key is still that of the one that ended, and whoever uses it finds that out.

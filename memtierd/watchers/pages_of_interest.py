@@ -10,7 +10,7 @@ from memtierd.linux.pages_of_interest import AddressRanges, Interest, InterestFi
 from memtierd.linux.proc import boot_time_s
 from memtierd.linux.roots import Roots
 from memtierd.model import ProcessKey
-from memtierd.watchers.base import Found, Watcher, look_up, refusals
+from memtierd.watchers.base import Found, See, Watcher, look_up, refusals, see_nothing
 
 _NS_PER_S = 1_000_000_000
 _CLOCK_TOLERANCE_S = 10
@@ -50,9 +50,9 @@ class PagesOfInterestWatcher:
         """Return how often it wants to be polled: as often as the policy decides, and as the other watcher wants."""
         return min(self.own_interval_ms, self.beside.interval_ms) if self.beside else self.own_interval_ms
 
-    def poll(self) -> frozenset[ProcessKey]:
+    def poll(self, see: See = see_nothing) -> frozenset[ProcessKey]:
         """Return the processes of this moment."""
-        wholly = self.beside.poll() if self.beside else frozenset()
+        wholly = self.beside.poll(see) if self.beside else frozenset()
         self._read()
         self.tell({**self._ranges, **dict.fromkeys(wholly)})
         return wholly | self._ranges.keys()

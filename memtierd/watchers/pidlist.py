@@ -4,7 +4,7 @@ import attrs
 
 from memtierd.linux.roots import Roots
 from memtierd.model import ProcessKey
-from memtierd.watchers.base import look_up, refusals
+from memtierd.watchers.base import See, look_up, refusals, see_nothing
 from memtierd.watchers.params import PidlistParams
 
 
@@ -26,7 +26,7 @@ class PidlistWatcher:
         """Return how often it wants to be polled."""
         return self.params.interval_ms
 
-    def poll(self) -> frozenset[ProcessKey]:
+    def poll(self, see: See = see_nothing) -> frozenset[ProcessKey]:
         """Return those listed processes that run now."""
         found = look_up(self.params.pids, self.roots, self.own_pid, typed=True)
         for key in found.keys:

@@ -5,7 +5,7 @@ import attrs
 from memtierd.linux import proc
 from memtierd.linux.roots import Roots
 from memtierd.model import ProcessKey
-from memtierd.watchers.base import look_up, refusals
+from memtierd.watchers.base import See, look_up, refusals, see_nothing
 from memtierd.watchers.params import ProcParams
 
 
@@ -23,7 +23,7 @@ class ProcWatcher:
         """Return how often it wants to be polled."""
         return self.params.interval_ms
 
-    def poll(self) -> frozenset[ProcessKey]:
+    def poll(self, see: See = see_nothing) -> frozenset[ProcessKey]:
         """Return all processes that have user memory, except memtierd itself.  Raises KernelError without /proc."""
         found = look_up(proc.pids(self.roots), self.roots, self.own_pid)
         self._conditions = refusals("processes", found.refused)

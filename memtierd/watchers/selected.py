@@ -7,7 +7,7 @@ from typing import Any
 from memtierd.errors import MemtierdError
 from memtierd.model import ProcessKey
 from memtierd.parameters import Part
-from memtierd.watchers.base import Watcher
+from memtierd.watchers.base import See, Watcher, see_nothing
 from memtierd.watchers.poller import Membership, Poller
 
 LISTENERS = ("tracker", "log")
@@ -26,10 +26,10 @@ class _Guarded:
         """Return how often it wants to be polled."""
         return self._watcher.interval_ms
 
-    def poll(self) -> frozenset[ProcessKey]:
+    def poll(self, see: See = see_nothing) -> frozenset[ProcessKey]:
         """Return the processes of this moment."""
         with self._lock:
-            return self._watcher.poll()
+            return self._watcher.poll(see)
 
     def conditions(self) -> tuple[str, ...]:
         """Return what kept the latest poll from being complete."""
@@ -114,7 +114,8 @@ class SelectedWatcher:
     def poll(self) -> Membership:
         """Look at once, tell the listener, and return what was found.  Raises MemtierdError, also unconfigured."""
         watcher = self._made()
-        found = Membership(watcher.poll(), watcher.conditions())
+        deaf = self._poller.conditions if self._poller is not None else ()
+        found = Membership(watcher.poll(), (*watcher.conditions(), *deaf))
         self._hear(found)
         return found
 

@@ -4,6 +4,7 @@ import attrs
 
 from memtierd.linux.roots import Roots
 from memtierd.model import ProcessKey
+from memtierd.watchers.base import See, see_nothing
 from memtierd.watchers.params import StubWatcherParams
 
 
@@ -20,7 +21,7 @@ class StubWatcher:
         """Return how often it wants to be polled."""
         return self.params.interval_ms
 
-    def poll(self) -> frozenset[ProcessKey]:
+    def poll(self, see: See = see_nothing) -> frozenset[ProcessKey]:
         """Return no processes."""
         return frozenset()
 

@@ -1,5 +1,6 @@
 """The daemon changes over from one configuration to another with the smallest change, and loses nothing."""
 
+import logging
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ import attrs
 import numpy as np
 import pytest
 
-from memtierd import config
+from memtierd import config, policy_runner
 from memtierd.config import parse_edits
 from memtierd.daemon import Daemon
 from memtierd.errors import ConfigError, MemtierdError, UnsupportedError
@@ -214,6 +215,51 @@ def test_a_part_that_can_not_work_leaves_everything_as_it_was(daemon: Daemon, ch
     assert daemon.policy_running
 
 
+def test_when_the_control_thread_is_busy_all_is_refused_and_nothing_half(
+    daemon: Daemon, child: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = TEXT.replace("PID", str(child))
+    running(daemon, text)
+    before = [threads(name) for name in ("scanner", "pidwatcher", "routine", "forecaster")]
+    effective, policy = daemon.effective(), daemon.call(lambda reconciler: reconciler.policy)
+    monkeypatch.setattr(policy_runner, "PATIENCE_S", 0.1)
+    go_on = threading.Event()
+    busy = threading.Thread(target=daemon.call, args=(lambda _: go_on.wait(60), 60))
+    busy.start()
+    other = """
+policy:
+  name: heat
+  config: {pids: [1], tracker: {name: referenced}, forecaster: {name: stub}}
+"""
+    with pytest.raises(MemtierdError, match="ask the control thread: no answer within"):
+        daemon.apply(config.load_text(other, "x"))
+    go_on.set()
+    busy.join()
+    assert daemon.call(lambda reconciler: reconciler.policy) is policy, "it changed over later all the same"
+    assert [threads(name) for name in ("scanner", "pidwatcher", "routine", "forecaster")] == before
+    assert daemon.effective() == effective
+    seen = rounds(daemon)
+    until(lambda: rounds(daemon) > seen)
+    monkeypatch.undo()
+    daemon.apply(config.load_text(other, "x"))
+    assert daemon.policy_name == "heat"
+    assert len(threads("forecaster")) == 1
+    daemon.apply(config.load_text(text, "x"))
+    until(lambda: not threads("forecaster"))
+
+
+def test_from_a_policy_that_does_nothing_to_a_real_one_and_back(daemon: Daemon, child: int) -> None:
+    nothing = "policy: {name: stub}"
+    daemon.apply(config.load_text(nothing, "x"))
+    assert (daemon.policy_running, daemon.tracker_running, daemon.pidwatcher.is_running) == (True, False, False)
+    for _ in range(2):
+        running(daemon, TEXT.replace("PID", str(child)))
+        assert pids(daemon) == [child]
+        daemon.apply(config.load_text(nothing, "x"))
+        assert (daemon.policy_running, daemon.tracker_running, daemon.pidwatcher.is_running) == (True, False, False)
+        until(lambda: not threads("scanner"))
+
+
 def test_another_policy_and_none(daemon: Daemon, child: int) -> None:
     text = TEXT.replace("PID", str(child))
     running(daemon, text)
@@ -297,6 +343,21 @@ def test_a_file_is_read_again_and_a_bad_one_changes_nothing(daemon: Daemon, chil
     with pytest.raises(ConfigError, match="bogus"):
         daemon.reload()
     assert (daemon.effective(), daemon.config_file) == (effective, loaded)
+
+
+def test_what_the_machine_lacks_for_an_edit_is_said_once(
+    daemon: Daemon, child: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "memtierd.yaml"
+    text = TEXT.replace("PID", str(child))
+    file.write_text(text)
+    daemon.load(config.read_file(str(file)))
+    with_nodes = text.replace("swapoutms: 3600000", "idledurationms: 3600000\n    idlenumas: [777]")
+    for number in (1, 2):
+        file.write_text(f"{with_nodes}# {number}\n")
+        daemon.reload()
+    warned = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+    assert len([text for text in warned if "777" in text]) == 1, warned
 
 
 def test_many_changes_leave_no_thread_and_no_open_file(daemon: Daemon, child: int) -> None:

@@ -19,7 +19,8 @@ import pytest
 from memtierd.daemon import Daemon
 from memtierd.linux.probe import probe
 from memtierd.model import CallReport, ProcessKey
-from memtierd.prompt.session import BUG, Session
+from memtierd.prompt.session import Session
+from memtierd.prompt.voice import BUG
 
 FEATURES = probe()
 GRID = next((name for name in ("idlepage", "softdirty") if FEATURES.works(name)), None)

@@ -20,7 +20,8 @@ from memtierd.daemon import Daemon
 from memtierd.linux.probe import Features, probe
 from memtierd.model import ProcessKey, Scan
 from memtierd.mover import Batch, Mover, MoverParams
-from memtierd.prompt.session import FAILED, INTERRUPTED, OK, Session
+from memtierd.prompt.session import Session
+from memtierd.prompt.voice import FAILED, INTERRUPTED, OK
 from memtierd.trackers.params import StubParams
 from memtierd.trackers.tracker import ScanStoppedError, StopFlag
 

@@ -18,7 +18,8 @@ import pytest
 from memtierd.daemon import Daemon
 from memtierd.prompt.commands import COMMANDS
 from memtierd.prompt.grammar import Command, Flag
-from memtierd.prompt.session import BUG, Session
+from memtierd.prompt.session import Session
+from memtierd.prompt.voice import BUG
 
 SECONDS = float(os.environ.get("MEMTIERD_FUZZ_S", "60"))
 ONE_LINE_S = 20

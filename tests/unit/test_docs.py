@@ -46,6 +46,30 @@ def test_the_messages_for_a_wrong_file_are_real() -> None:
         assert problem.startswith(line.removesuffix("…"))
 
 
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert target.startswith("http") or Path(target).exists(), target
+PAGES = [Path("README.md"), *sorted(Path("docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_links_lead_somewhere(page: Path) -> None:
+    prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", re.sub(r"`[^`\n]*`", "", prose)):
+        assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+ARCHITECTURE = Path("docs/architecture.md").read_text(encoding="utf-8")
+BESIDE_THE_LAYERS = {"__init__", "__main__", "meme"}
+
+
+def test_every_layer_is_in_the_architecture_and_no_other() -> None:
+    table = ARCHITECTURE.split("| layer | contents |")[1].split("\n\n")[0]
+    told = re.findall(r"`([a-z_]+)/?`", "".join(row.split("|")[1] for row in table.splitlines() if "|" in row))
+    there = {
+        path.stem for path in Path("memtierd").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert len(told) == len(set(told))
+    assert set(told) == there - BESIDE_THE_LAYERS
+
+
+def test_every_decision_is_numbered_once() -> None:
+    numbers = [path.name[:4] for path in Path("docs/adr").glob("*.md")]
+    assert len(numbers) == len(set(numbers))

@@ -1,7 +1,7 @@
 """Nodes that come and go while memtierd runs."""
 
-from memtierd.control import known_nodes
 from memtierd.model import MachineFacts, NodeFacts
+from memtierd.telling import known_nodes
 
 
 def machine_of(*nodes: int) -> MachineFacts:

@@ -1,10 +1,18 @@
 """Every sample configuration loads, is written out in full, and says what it claims to say."""
 
+import re
 from pathlib import Path
 
+import attrs
 import pytest
 
 from memtierd.config import dump_json, load_file
+from memtierd.config.keys import key_of
+from memtierd.config.policies import SHORT_FORMS
+from memtierd.mover import MoverParams
+from memtierd.policies.age import AgeParams
+from memtierd.policies.common import MaxPressureParams, MaxRefaultParams
+from memtierd.trackers import AutoParams
 
 SAMPLES = sorted(Path("sample-configs").glob("*.yaml"))
 
@@ -63,6 +71,22 @@ def test_every_key_of_a_sample_is_commented(path: Path) -> None:
         commented = text.startswith("#") or (commented and text != "")
         if text and not text.startswith(SPEAKS_FOR_ITSELF):
             assert commented or text.startswith("intervalms:"), f"{path.name}: {text!r} has no comment"
+
+
+def test_one_sample_has_every_parameter() -> None:
+    sample = Path("sample-configs/memtierd-age-auto.yaml").read_text(encoding="utf-8")
+    written = set(re.findall(r"^ *([a-z]+):", sample, re.MULTILINE))
+    for cls in (AgeParams, AutoParams, MoverParams, MaxPressureParams, MaxRefaultParams):
+        assert {key_of(field.name) for field in attrs.fields(cls)} - set(SHORT_FORMS) <= written
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+def test_samples_tell_editors_where_their_schema_is(path: Path) -> None:
+    first, second, *_ = path.read_text(encoding="utf-8").splitlines()
+    told = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", first)
+    assert told is not None
+    assert (path.parent / told[1]).resolve() == Path("schemas/memtierd.schema.json").resolve()
+    assert second == "#"
 
 
 def test_the_samples_in_the_readme_exist() -> None:

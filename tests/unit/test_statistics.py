@@ -6,7 +6,16 @@ import pytest
 
 from memtierd import statistics
 from memtierd.model import OUTCOMES, SWAP_NODE, CallReport, MoveReport, Outcome, ProcessKey, ProcessScan, ScanFailure
-from memtierd.statistics import EventCounts, MoveCounts, ScanCounts, Statistics, SwapCounts
+from memtierd.statistics import (
+    BOUNDS_NS,
+    UNKNOWN_PLACE,
+    Durations,
+    EventCounts,
+    MoveCounts,
+    ScanCounts,
+    Statistics,
+    SwapCounts,
+)
 from tests.unit.regions.region_samples import addresses, facts_of, round_of, scan_of, u32
 
 
@@ -146,3 +155,40 @@ def test_counts_are_bounded_by_default() -> None:
         counted.event(f"event {pid}", 1)
     assert len(counted.moves) == len(counted.latest_call) == statistics.MAX_PIDS
     assert len(counted.events) == statistics.MAX_EVENTS
+
+
+def test_durations_are_counted_by_length() -> None:
+    durations = Durations()
+    for spent_ms in (0, 1, 2, 40_000):
+        durations.add(spent_ms * 1_000_000, 7)
+    assert (durations.count, durations.longest_ns, durations.last_ended_ns) == (4, 40_000_000_000, 7)
+    assert durations.total_ns == 40_003_000_000
+    assert durations.by_bound == [2, 1] + [0] * (len(BOUNDS_NS) - 2) + [1], "a bound belongs to what is shorter"
+
+
+def test_totals_forget_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "MAX_PIDS", 1)
+    counted = Statistics()
+    outcomes = np.zeros((1, OUTCOMES), np.uint64)
+    outcomes[0, [Outcome.MOVED, Outcome.BUSY]] = 5, 3
+    for pid in (1, 2):
+        counted.scan(round_of(scan_for(pid, 1, 300, [8, 8], [True, True]), failed=[ScanFailure(ProcessKey(9, 1), "x")]))
+        counted.call(call_of(pid=pid))
+        counted.report(MoveReport(ProcessKey(pid, 1), 2, addresses(0), u32(8), outcomes, errnos={16: 3}))
+    totals = counted.totals
+    assert (totals.scans.count, totals.scanned_pages, totals.accessed_pages, totals.written_pages) == (2, 32, 32, 4)
+    assert totals.unscanned_processes == 2
+    assert totals.calls == {"move_pages": 2}
+    assert (totals.outcome_pages[Outcome.MOVED], totals.outcome_pages[Outcome.BUSY]) == (10, 6)
+    assert totals.errno_pages == {16: 6}
+    assert totals.moved_pages == {(UNKNOWN_PLACE, 2): 10}
+
+
+def test_moves_came_from_where_they_were_seen_each_region_in_its_shares() -> None:
+    counted = Statistics()
+    outcomes = np.zeros((4, OUTCOMES), np.uint64)
+    outcomes[:, Outcome.MOVED] = 8, 6, 4, 2
+    counted.report(MoveReport(ProcessKey(1, 1), 2, addresses(0, 8, 16, 24), u32(8, 8, 8, 8), outcomes))
+    seen = np.array([[8, 2, 0, 1], [0, 1, 0, 0], [0, 5, 4, 0]], np.uint32)
+    counted.came_from(2, (0, 1, 2), outcomes[:3, Outcome.MOVED], seen[:, :3])
+    assert counted.totals.moved_pages == {(0, 2): 12, (1, 2): 2, (UNKNOWN_PLACE, 2): 6}, "nothing comes from its target"

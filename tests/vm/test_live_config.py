@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from tests.vm.scenes import MIB, PAGE, meme, memtierd, migrated_pages, until
+from tests.vm.scenes import MIB, PAGE, Memory, Memtierd, meme, memtierd, migrated_pages, until
 
 START, SLOW, OTHER_SLOW = 0, 3, 2
 USED_MB = 4
@@ -50,19 +51,63 @@ def test_the_configuration_changes_while_memory_is_managed(tmp_path: Path) -> No
 
             file = tmp_path / "memtierd.yaml"
             file.write_text("policy: {name: age, config: {bogus: 1}}\n")
-            assert running.ask("config -reload").strip() == ""
-            assert f"config: {file}:1:30: policy.config.bogus: unknown key" in running.wait_for("bogus")
+            assert f"{file}:1:30: policy.config.bogus: unknown key" in running.wait_for("bogus")
+            assert "bogus" in running.ask("health -f csv")
             changed = config.replace(f"[{SLOW}]", f"[{OTHER_SLOW}]").replace(
                 "idledurationms: 3600000", "idledurationms: 2000"
             )
-            file.write_text(changed.replace("bandwidth: 1}", "bandwidth: 400}"))
             running.let_pass(2, "tracker.idlepage.scan")  # where memory is now is known from scans only
-            said = running.ask("config -diff -reload")
-            assert "policy.idlenumas [3] → [2]\n" in said
-            assert said.count("→") == 1, said
+            replace(file, changed.replace("bandwidth: 1}", "bandwidth: 400}"))
+            assert running.wait_for("policy.idlenumas").endswith("configuration: policy.idlenumas [3] → [2]")
+            assert running.wait_for("taken over in").endswith("(values changed: 1)")
             until("idle memory is on the other slow node", lambda: idle.is_on(OTHER_SLOW), idle.spread)
             assert used.is_on(START), used.spread()
 
             running.ask("config -set policy.tracker.pagesinregion=128,policy.idlenumas=[3],policy.intervalms=1000")
             until("idle memory is back, with other regions", lambda: idle.is_on(SLOW), idle.spread)
             assert used.is_on(START), used.spread()
+            assert "bogus" not in running.ask("health -f csv")
+
+
+def test_ages_outlive_every_change_of_the_tracker(tmp_path: Path) -> None:
+    with meme("-bs", f"{IDLE_MB}M", "-bws", "0", "-brs", "0", node=START) as load:
+        idle = load.arrays[0]
+        config = CONFIG.format(pid=load.pid, node=SLOW, bandwidth=1)
+        with memtierd(tmp_path, config) as running:
+            running.let_pass(4, "tracker.idlepage.scan")
+            age_s = 0.0
+            for tracker in TRACKERS:
+                before = running.ask("config -path policy.tracker")
+                replace(tmp_path / "memtierd.yaml", config[: config.index("    tracker:")] + tracker)
+                until(
+                    "the tracker is another one",
+                    lambda before=before: running.ask("config -path policy.tracker") != before,  # type: ignore[misc]
+                )
+                now_s = least_idle_s(running, idle)
+                assert now_s >= age_s, f"the age was lost: {tracker}"
+                name = tracker.split("name: ")[1].split(",")[0]
+                running.let_pass(3, f"tracker.{name}.scan")
+                age_s = least_idle_s(running, idle)
+                assert age_s > now_s, f"nothing more was learned: {tracker}"
+
+
+TRACKERS = (
+    "    tracker: {name: idlepage, config: {pagesinregion: 256, scanintervalms: 1000}}\n",
+    "    tracker: {name: softdirty, config: {pagesinregion: 16, scanintervalms: 1000}}\n",
+    "    tracker: {name: multi, config: {trackers: ["
+    "{name: idlepage, config: {pagesinregion: 16, scanintervalms: 1000}}, "
+    "{name: softdirty, config: {pagesinregion: 64, scanintervalms: 500}}]}}\n",
+)
+
+
+def replace(file: Path, text: str) -> None:
+    """Write a file as an editor does: beside it, and then in its place."""
+    beside = file.with_name(f".{file.name}.new")
+    beside.write_text(text)
+    beside.rename(file)
+
+
+def least_idle_s(running: Memtierd, memory: Memory) -> float:
+    """Return for how long at least every region of some memory is known to be idle."""
+    rows = json.loads(running.ask(f"regions -ranges {memory.start:x}-{memory.end:x} -f json"))
+    return min(float(row["idle_s"]) for row in rows)

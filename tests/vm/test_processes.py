@@ -80,3 +80,22 @@ def test_nodes_that_a_process_may_not_use(tmp_path: Path) -> None:
             assert len(daemon.lines(warning)) == 1, daemon.tail()
             assert bound.arrays[0].is_on(0)
             assert free.arrays[0].portion(3) == 0
+
+
+def test_what_the_kernel_tells_does_not_wait_for_the_next_poll(tmp_path: Path) -> None:
+    name, limit = "memtierd-told", Path("/proc/sys/fs/inotify/max_user_watches")
+    config = IDLE.format(cgroups=CGROUPS / name, nodes=[SLOW], tracker="softdirty", scan_ms=700)
+    with memtierd(tmp_path, config.replace("intervalms: 500}", "intervalms: 3600000}")) as daemon:
+        daemon.wait_for(f"WARN: cgroup {CGROUPS / name} does not exist yet")
+        with cgroup(name), cgroup(f"{name}/below") as below:
+            with meme(*idle_meme(8), node=START, cgroup=below) as load:
+                until("its memory is on the slow node", lambda: load.arrays[0].is_on(SLOW))
+            daemon.wait_for(f"no longer tracking pid {load.pid}")
+            told, allowed = "watch control groups for changes: no space left on device (ENOSPC)", limit.read_text()
+            limit.write_text("1")
+            try:
+                with cgroup(f"{name}/more"):
+                    daemon.wait_for(f"WARN: {told}")
+            finally:
+                limit.write_text(allowed)
+            daemon.wait_for(f"no longer: {told}")  # the group that could not be watched has gone

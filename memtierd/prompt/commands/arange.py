@@ -47,4 +47,5 @@ COMMAND = Command(
     run,
     Options,
     ("arange -pid 4242 -ls", "arange -split-length 512 -min-length 512 -ls"),
+    changes=False,
 )

@@ -32,19 +32,25 @@ class Options:
     """Options of config."""
 
     reload: bool = flag(
-        SWITCH, "read the configuration file again and change over to it; a bad one changes nothing", default=False
+        SWITCH,
+        "read the configuration file again and change over to it; a bad one changes nothing",
+        default=False,
+        changes=True,
     )
     set_: tuple[str, ...] = flag(
         EDITS,
         "set values while all goes on, checked as a whole; nothing behind = takes a value back to its default",
         default=(),
+        changes=True,
     )
-    diff: bool = flag(SWITCH, "print what -reload would change: what runs, and what the file says now", default=False)
-    save: str | None = flag(FILE, "write what is in force to a file that does not exist yet")
-    force: bool = flag(SWITCH, "with -save: also in place of a file, with its comments", default=False)
-    all_: bool = flag(SWITCH, "with -save: defaults, too", default=False)
-    path: str = flag(SETTING, "list only what is at this path and below; with -diff, too", default="")
-    f: str = flag(FORMAT, "format (default: txt)", default="txt")
+    diff: bool = flag(
+        SWITCH, "print what -reload would change: what runs, and what the file says now", default=False, changes=False
+    )
+    save: str | None = flag(FILE, "write what is in force to a file that does not exist yet", changes=False)
+    force: bool = flag(SWITCH, "with -save: also in place of a file, with its comments", default=False, changes=False)
+    all_: bool = flag(SWITCH, "with -save: defaults, too", default=False, changes=False)
+    path: str = flag(SETTING, "list only what is at this path and below; with -diff, too", default="", changes=False)
+    f: str = flag(FORMAT, "format (default: txt)", default="txt", changes=False)
 
 
 def run(context: Context, options: Options) -> None:
@@ -60,7 +66,10 @@ def run(context: Context, options: Options) -> None:
     if options.save is not None:
         _save(context, options.save, options)
     if not (options.reload or options.set_ or options.diff or options.save is not None):
-        write_table(context.out, _table(context, options.path), options.f)
+        found = _table(context, options.path)
+        if context.daemon.dry_run and options.f == "txt":
+            context.line("dry run: nothing is moved")
+        write_table(context.out, found, options.f)
 
 
 def _edit(context: Context, texts: Iterable[str]) -> "list[Change]":

@@ -72,4 +72,5 @@ COMMAND = Command(
     run,
     Options,
     ("health", "health -f json", "health | grep degraded"),
+    changes=False,
 )

@@ -50,4 +50,6 @@ def run(context: Context, options: Options) -> None:
         context.line(SYNTAX)
 
 
-COMMAND = Command("help", "list the commands", run, Options, ("help", "help pages mover", "help | grep memory"))
+COMMAND = Command(
+    "help", "list the commands", run, Options, ("help", "help pages mover", "help | grep memory"), changes=False
+)

@@ -60,4 +60,5 @@ COMMAND = Command(
     run,
     Options,
     ("log -i 'the load begins'", "log -copy -prefix 'at noon: '", "log -off"),
+    changes=True,
 )

@@ -20,17 +20,17 @@ _STEP_S = 0.2
 class Options:
     """Options of mover."""
 
-    config: str | None = flag(TEXT, "take other parameters: interval_ms, bandwidth, ...", metavar="JSON")
-    config_dump: bool = flag(SWITCH, "print the parameters in force as JSON", default=False)
-    pages_to: int | None = flag(NODE, "move the pages that the last pages command selected to a node")
-    stop: bool = flag(SWITCH, "drop all tasks and stop", default=False)
-    start: bool = flag(SWITCH, "start working on tasks", default=False)
-    pause: bool = flag(SWITCH, "keep the tasks but do nothing", default=False)
-    continue_: bool = flag(SWITCH, "go on after a pause", default=False)
-    tasks: bool = flag(SWITCH, "list the tasks, the one in work first", default=False)
-    remove_task: int | None = flag(COUNT, "drop the task with this number in -tasks", metavar="INDEX")
-    wait: bool = flag(SWITCH, "wait until everything is moved, or the mover is paused", default=False)
-    timeout: float | None = flag(DURATION, "let -wait give up after this time, such as 30s")
+    config: str | None = flag(TEXT, "take other parameters: interval_ms, bandwidth, ...", metavar="JSON", changes=True)
+    config_dump: bool = flag(SWITCH, "print the parameters in force as JSON", default=False, changes=False)
+    pages_to: int | None = flag(NODE, "move the pages that the last pages command selected to a node", changes=True)
+    stop: bool = flag(SWITCH, "drop all tasks and stop", default=False, changes=True)
+    start: bool = flag(SWITCH, "start working on tasks", default=False, changes=True)
+    pause: bool = flag(SWITCH, "keep the tasks but do nothing", default=False, changes=True)
+    continue_: bool = flag(SWITCH, "go on after a pause", default=False, changes=True)
+    tasks: bool = flag(SWITCH, "list the tasks, the one in work first", default=False, changes=False)
+    remove_task: int | None = flag(COUNT, "drop the task with this number in -tasks", metavar="INDEX", changes=True)
+    wait: bool = flag(SWITCH, "wait until everything is moved, or the mover is paused", default=False, changes=False)
+    timeout: float | None = flag(DURATION, "let -wait give up after this time, such as 30s", changes=False)
 
 
 def run(context: Context, options: Options) -> None:
@@ -82,7 +82,7 @@ def _move_selected(context: Context, node: int) -> None:
 
 def _refuse_dry_run(context: Context) -> None:
     if context.daemon.dry_run:
-        raise CommandError("dry run: nothing is moved; start memtierd without the dry run to move memory")
+        raise CommandError("dry run: nothing is moved; end the dry run with: policy -dry-run off")
 
 
 def _task_text(task: TaskView) -> str:

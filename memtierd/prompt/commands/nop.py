@@ -8,4 +8,4 @@ def run(_context: Context, _options: NoOptions) -> None:
     """Do nothing."""
 
 
-COMMAND = Command("nop", "do nothing", run)
+COMMAND = Command("nop", "do nothing", run, changes=False)

@@ -67,21 +67,25 @@ _PLACES = {"InHeap": _is_heap, "InAnonymous": _is_anonymous}
 class Options:
     """Options of pages."""
 
-    pid: int | None = flag(PID, "select pages of a process")
+    pid: int | None = flag(PID, "select pages of a process", changes=False)
     attrs_: tuple[str, ...] = flag(
         some_of("attribute", "ATTR[,ATTR...]", *_STATES, *_PLACES),
         f"{', '.join(_STATES)} (default: {','.join(_DEFAULT_STATES)}); {', '.join(_PLACES)} (default: anywhere)",
         default=(),
+        changes=False,
     )
-    node: int | None = flag(NODE, "pages must be on a node")
+    node: int | None = flag(NODE, "pages must be on a node", changes=False)
     ranges: tuple[AddressRange, ...] = flag(
-        RANGES, "pages must be in START (one page), START-END or START+SIZE, hexadecimal; SIZE like 64M", default=()
+        RANGES,
+        "pages must be in START (one page), START-END or START+SIZE, hexadecimal; SIZE like 64M",
+        default=(),
+        changes=False,
     )
-    pr: int | None = flag(COUNT, "print only the first N address ranges")
-    pm: int | None = flag(COUNT, "print only the pagemap entries of the first N pages")
-    pk: int | None = flag(PFN, "print the kernel's flags of a page frame")
-    pi: int | None = flag(PFN, "print whether a page frame is marked idle")
-    si: int | None = flag(PFN, "mark a page frame idle")
+    pr: int | None = flag(COUNT, "print only the first N address ranges", changes=False)
+    pm: int | None = flag(COUNT, "print only the pagemap entries of the first N pages", changes=False)
+    pk: int | None = flag(PFN, "print the kernel's flags of a page frame", changes=False)
+    pi: int | None = flag(PFN, "print whether a page frame is marked idle", changes=False)
+    si: int | None = flag(PFN, "mark a page frame idle", changes=True)
 
 
 def run(context: Context, options: Options) -> None:

@@ -17,19 +17,20 @@ from memtierd.watchers.selected import LISTENERS
 class Options:
     """Options of pidwatcher."""
 
-    ls: bool = flag(SWITCH, "list the pidwatchers that there are", default=False)
-    create: str | None = flag(name_of("pidwatcher"), "choose a pidwatcher; a running one stops")
-    config_file: str | None = flag(FILE, "configure it from a file with just its configuration")
-    config: str | None = flag(TEXT, "configure it with JSON or YAML", metavar="CONFIG")
-    config_dump: bool = flag(SWITCH, "print the configuration as JSON", default=False)
+    ls: bool = flag(SWITCH, "list the pidwatchers that there are", default=False, changes=False)
+    create: str | None = flag(name_of("pidwatcher"), "choose a pidwatcher; a running one stops", changes=True)
+    config_file: str | None = flag(FILE, "configure it from a file with just its configuration", changes=True)
+    config: str | None = flag(TEXT, "configure it with JSON or YAML", metavar="CONFIG", changes=True)
+    config_dump: bool = flag(SWITCH, "print the configuration as JSON", default=False, changes=False)
     listener: str | None = flag(
         one_of("listener", "|".join(LISTENERS), *LISTENERS),
         "whom to tell of processes: tracker, which then tracks them, or log",
+        changes=True,
     )
-    stop: bool = flag(SWITCH, "look for processes no longer", default=False)
-    start: bool = flag(SWITCH, "look for processes at once and at every interval", default=False)
-    poll: bool = flag(SWITCH, "look once, now", default=False)
-    dump: bool = flag(SWITCH, "print the processes that were found last", default=False)
+    stop: bool = flag(SWITCH, "look for processes no longer", default=False, changes=True)
+    start: bool = flag(SWITCH, "look for processes at once and at every interval", default=False, changes=True)
+    poll: bool = flag(SWITCH, "look once, now", default=False, changes=True)
+    dump: bool = flag(SWITCH, "print the processes that were found last", default=False, changes=False)
 
 
 CHANGES = ("create", "config_file", "config", "listener", "stop", "start")

@@ -10,4 +10,4 @@ def run(context: Context, _: NoOptions) -> None:
     context.line("quit.")
 
 
-COMMAND = Command("q", "quit; in commands of an option or a file it ends only those", run)
+COMMAND = Command("q", "quit; in commands of an option or a file it ends only those", run, changes=False)

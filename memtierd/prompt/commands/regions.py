@@ -49,4 +49,5 @@ COMMAND = Command(
         "regions -ranges 7f2a40000000+64M -f csv",
         "regions -why 7f2a40000000",
     ),
+    changes=False,
 )

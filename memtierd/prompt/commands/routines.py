@@ -15,15 +15,15 @@ from memtierd.routines import RoutineView
 class Options:
     """Options of routines."""
 
-    ls: bool = flag(SWITCH, "list the routines that there are", default=False)
-    create: str | None = flag(name_of("routine"), "make a routine and use it")
-    use: int | None = flag(COUNT, "use the routine with this number, 1 for the first", metavar="NUMBER")
-    config_file: str | None = flag(FILE, "configure it from a file with just its configuration")
-    config: str | None = flag(TEXT, "configure it with JSON or YAML", metavar="CONFIG")
-    start: bool = flag(SWITCH, "start it", default=False)
-    config_dump: bool = flag(SWITCH, "print its configuration as JSON", default=False)
-    stop: bool = flag(SWITCH, "stop it and the command that it runs", default=False)
-    dump: bool = flag(SWITCH, "print which routines were made and which of them run", default=False)
+    ls: bool = flag(SWITCH, "list the routines that there are", default=False, changes=False)
+    create: str | None = flag(name_of("routine"), "make a routine and use it", changes=True)
+    use: int | None = flag(COUNT, "use the routine with this number, 1 for the first", metavar="NUMBER", changes=False)
+    config_file: str | None = flag(FILE, "configure it from a file with just its configuration", changes=True)
+    config: str | None = flag(TEXT, "configure it with JSON or YAML", metavar="CONFIG", changes=True)
+    start: bool = flag(SWITCH, "start it", default=False, changes=True)
+    config_dump: bool = flag(SWITCH, "print its configuration as JSON", default=False, changes=False)
+    stop: bool = flag(SWITCH, "stop it and the command that it runs", default=False, changes=True)
+    dump: bool = flag(SWITCH, "print which routines were made and which of them run", default=False, changes=False)
 
 
 def run(context: Context, options: Options) -> None:
@@ -41,6 +41,8 @@ def run(context: Context, options: Options) -> None:
     _configure(context, options)
     if options.start:
         all_routines.start(_used(context).number)
+        if context.daemon.dry_run:
+            context.line("dry run: it starts when the dry run ends")
     if options.config_dump:
         _dump_config(context, _used(context))
     if options.stop:

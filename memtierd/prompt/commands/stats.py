@@ -18,13 +18,15 @@ class Options:
     """Options of stats."""
 
     t: tuple[str, ...] = flag(
-        some_of("table", "TABLE[,TABLE...]", *TABLES), f"print tables: {', '.join(TABLES)}", default=()
+        some_of("table", "TABLE[,TABLE...]", *TABLES), f"print tables: {', '.join(TABLES)}", default=(), changes=False
     )
-    f: str = flag(FORMAT, "format of the tables (default: txt)", default="txt")
-    lm: int | None = flag(PID, "print the latest system call that moved or swapped out memory of a process")
-    le: int | None = flag(PID, "print the latest such call that met an error")
+    f: str = flag(FORMAT, "format of the tables (default: txt)", default="txt", changes=False)
+    lm: int | None = flag(
+        PID, "print the latest system call that moved or swapped out memory of a process", changes=False
+    )
+    le: int | None = flag(PID, "print the latest such call that met an error", changes=False)
     dump: tuple[str, ...] | None = flag(
-        REST, "record every such call, print those that are new, or stop", metavar="moves start|new|stop"
+        REST, "record every such call, print those that are new, or stop", metavar="moves start|new|stop", changes=True
     )
 
 

@@ -46,17 +46,21 @@ class Options:
         "take the processes of control groups, with those below; * and ? work",
         metavar="DIR[,DIR...]",
         default=(),
+        changes=False,
     )
-    pid: int | None = flag(PID, "take a process")
-    pids: tuple[int, ...] = flag(PIDS, "take processes", default=())
+    pid: int | None = flag(PID, "take a process", changes=False)
+    pids: tuple[int, ...] = flag(PIDS, "take processes", default=(), changes=False)
     ranges: tuple[AddressRange, ...] = flag(
-        RANGES, "only memory in START (one page), START-END or START+SIZE, hexadecimal; SIZE like 64M", default=()
+        RANGES,
+        "only memory in START (one page), START-END or START+SIZE, hexadecimal; SIZE like 64M",
+        default=(),
+        changes=False,
     )
-    in_: bool = flag(SWITCH, "swap in what is swapped out", default=False)
-    out: bool = flag(SWITCH, "swap out", default=False)
-    mover: bool = flag(SWITCH, "let the mover do -out, within its bandwidth", default=False)
-    status: bool = flag(SWITCH, "print how much is swapped out", default=False)
-    vaddrs: bool = flag(SWITCH, "print the address ranges that are swapped out", default=False)
+    in_: bool = flag(SWITCH, "swap in what is swapped out", default=False, changes=True)
+    out: bool = flag(SWITCH, "swap out", default=False, changes=True)
+    mover: bool = flag(SWITCH, "let the mover do -out, within its bandwidth", default=False, changes=True)
+    status: bool = flag(SWITCH, "print how much is swapped out", default=False, changes=False)
+    vaddrs: bool = flag(SWITCH, "print the address ranges that are swapped out", default=False, changes=False)
 
 
 def run(context: Context, options: Options) -> None:
@@ -66,10 +70,10 @@ def run(context: Context, options: Options) -> None:
     if options.mover and not options.out:
         raise UsageError("flag -mover: only together with -out")
     if (options.in_ or options.out) and context.daemon.dry_run:
-        raise CommandError("dry run: nothing is swapped; start memtierd without the dry run to swap memory")
+        raise CommandError("dry run: nothing is swapped; end the dry run with: policy -dry-run off")
     if options.out and not context.daemon.machine().swap_total_pages:
         raise CommandError("swap out: the system has no swap space; add some with swapon, /proc/swaps lists it")
-    for pid in _pids(context, options):
+    for pid in context.while_wanted(_pids(context, options)):
         try:
             _swap_process(context, options, pid)
         except MemtierdError as error:
@@ -128,7 +132,8 @@ def _swap_in(context: Context, key: ProcessKey, ranges: Ranges, pagemap_fd: int)
     before = _swapped(pagemap_fd, ranges)
     tried = f"read the memory of pid {key.pid}"
     with opened(key, "mem", context.daemon.roots) as mem_fd:
-        for start, end in zip(before.start.tolist(), before.end.tolist(), strict=True):
+        found = zip(before.start.tolist(), before.end.tolist(), strict=True)
+        for start, end in context.while_wanted(found):
             with kernel_errors(tried):
                 read_through(mem_fd, start, end - start)
     left = swap_use(pagemap_fd, before)
@@ -147,7 +152,7 @@ def _swap_out(context: Context, options: Options, key: ProcessKey, ranges: Range
         return
     pidfd = open_pidfd(key, context.daemon.roots)
     try:
-        for part in calls(ranges):
+        for part in context.while_wanted(calls(ranges)):
             _page_out(context, key, part, pidfd, pagemap_fd)
     finally:
         os.close(pidfd)

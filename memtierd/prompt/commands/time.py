@@ -56,4 +56,5 @@ COMMAND = Command(
     run,
     Options,
     ("time -now", "time -start moving", "time -elapsed moving", "time -sleep 500ms"),
+    changes=False,
 )

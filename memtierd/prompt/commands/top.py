@@ -64,4 +64,5 @@ COMMAND = Command(
     run,
     Options,
     ("top", "top -interval 500ms", "top -count 10 -interval 1s | grep node"),
+    changes=False,
 )

@@ -20,20 +20,28 @@ from memtierd.prompt.recordings import dump_raw
 class Options:
     """Options of tracker."""
 
-    ls: bool = flag(SWITCH, "list the trackers that there are", default=False)
-    create: str | None = flag(name_of("tracker"), "choose a tracker")
-    config_file: str | None = flag(FILE, "configure it from a file")
-    config: str | None = flag(TEXT, "configure it with JSON or YAML", metavar="CONFIG")
-    stop: bool = flag(SWITCH, "stop tracking", default=False)
-    start: tuple[int, ...] = flag(PIDS, "track these processes, and no others", default=())
-    config_dump: bool = flag(SWITCH, "print the configuration as JSON", default=False)
-    counters: bool = flag(SWITCH, "print the counted accesses of every region, the least accessed first", default=False)
-    heat: bool = flag(
-        SWITCH, "print the counted accesses in address order, neighbours with equal ones joined", default=False
+    ls: bool = flag(SWITCH, "list the trackers that there are", default=False, changes=False)
+    create: str | None = flag(name_of("tracker"), "choose a tracker", changes=True)
+    config_file: str | None = flag(FILE, "configure it from a file", changes=True)
+    config: str | None = flag(TEXT, "configure it with JSON or YAML", metavar="CONFIG", changes=True)
+    stop: bool = flag(SWITCH, "stop tracking", default=False, changes=True)
+    start: tuple[int, ...] = flag(PIDS, "track these processes, and no others", default=(), changes=True)
+    config_dump: bool = flag(SWITCH, "print the configuration as JSON", default=False, changes=False)
+    counters: bool = flag(
+        SWITCH, "print the counted accesses of every region, the least accessed first", default=False, changes=False
     )
-    reset: bool = flag(SWITCH, "set all counts to 0", default=False)
+    heat: bool = flag(
+        SWITCH,
+        "print the counted accesses in address order, neighbours with equal ones joined",
+        default=False,
+        changes=False,
+    )
+    reset: bool = flag(SWITCH, "set all counts to 0", default=False, changes=True)
     dump: tuple[str, ...] | None = flag(
-        REST, "record what every scan counts in every region, print what is new, or stop", metavar="raw start|new|stop"
+        REST,
+        "record what every scan counts in every region, print what is new, or stop",
+        metavar="raw start|new|stop",
+        changes=True,
     )
 
 

@@ -4,6 +4,7 @@ import attrs
 import pytest
 
 from memtierd import config
+from memtierd.config.files import Document
 from memtierd.config.loader import ConfigFile
 from memtierd.effective import Effective
 from memtierd.errors import ConfigError
@@ -34,7 +35,7 @@ routines:
 
 
 def loaded(text: str) -> ConfigFile:
-    return ConfigFile("f.yaml", text, config.load_text(text, "f.yaml"))
+    return ConfigFile("f.yaml", (Document("f.yaml", text),), config.load_text(text, "f.yaml"))
 
 
 def in_force(file: ConfigFile) -> Effective:

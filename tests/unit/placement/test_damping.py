@@ -32,7 +32,7 @@ class Story:
     def demote(self, rows: Sequence[int], at_ms: int, pages: int = 8, *, to_swap: bool = False) -> None:
         """Demote this many pages of each row."""
         numbers = np.array(rows, np.int64)
-        self.damping.begin(self.table, numbers, np.full(len(rows), to_swap), at_ms)
+        self.damping.begin(self.table, numbers, np.full(len(rows), to_swap))
         for row in rows:
             one = slice(row, row + 1)
             moved = np.array([pages], np.uint64)

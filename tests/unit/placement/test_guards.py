@@ -144,7 +144,7 @@ def promotions_of(*rows: int) -> Plan:
 def demote(watch: Watch, at_ms: int, *rows: int) -> None:
     """Let the mover move 8 pages of each of these rows of TABLE to slower memory."""
     numbers = np.array(rows, np.int64)
-    watch.guards.begin(REFAULTS, demotions_of(*rows), numbers, TABLE, at_ms)
+    watch.guards.begin(REFAULTS, demotions_of(*rows), numbers, TABLE)
     for row in rows:
         one = slice(row, row + 1)
         watch.guards.end(int(TABLE.process[row]), TABLE.start[one], np.array([8], np.uint64), at_ms)
@@ -182,8 +182,8 @@ def test_a_little_that_comes_back_is_damped_and_no_more() -> None:
 
 def test_only_demotions_that_the_mover_got_count() -> None:
     watch = Watch(AgeParams(max_refault=REFAULTS))
-    watch.guards.begin(REFAULTS, demotions_of(0, 1), np.array([1], np.int64), TABLE, 200)
-    watch.guards.begin(REFAULTS, promotions_of(2), np.array([2], np.int64), TABLE, 200)
+    watch.guards.begin(REFAULTS, demotions_of(0, 1), np.array([1], np.int64), TABLE)
+    watch.guards.begin(REFAULTS, promotions_of(2), np.array([2], np.int64), TABLE)
     for row in range(3):
         one = slice(row, row + 1)
         watch.guards.end(int(TABLE.process[row]), TABLE.start[one], np.array([8], np.uint64), 200)

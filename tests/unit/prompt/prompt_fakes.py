@@ -107,6 +107,9 @@ class FakeDaemon:
         self.asked: list[Any] = []
         """What was asked for, in order."""
 
+    def set_dry_run(self, on: bool) -> None:
+        self.dry_run = on
+
     def conditions(self) -> tuple[Held, ...]:
         return tuple(self.held)
 
@@ -196,7 +199,7 @@ class ListedWatcher:
     params: Any
     interval_ms: int = 3_600_000
 
-    def poll(self) -> frozenset[ProcessKey]:
+    def poll(self, _see: object = None) -> frozenset[ProcessKey]:
         return frozenset(ProcessKey(pid, 1) for pid in getattr(self.params, "pids", (42,)))
 
     def conditions(self) -> tuple[str, ...]:

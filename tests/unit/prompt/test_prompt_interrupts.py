@@ -61,3 +61,20 @@ def test_another_thread_leaves_it_alone() -> None:
     thread.start()
     thread.join()
     assert found == [signal.default_int_handler]
+
+
+def test_where_it_is_noted_it_raises_nothing_and_is_counted() -> None:
+    interrupts = Interrupts()
+    with interrupts.taken(), interrupts.allowed():
+        with interrupts.noted() as noted:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            assert len(noted) == 2
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_where_it_was_not_taken_nothing_is_noted() -> None:
+    with Interrupts().noted() as noted, pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    assert noted == []

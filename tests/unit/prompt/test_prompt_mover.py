@@ -12,7 +12,7 @@ from tests.unit.prompt.prompt_fakes import BASE, KEY, FakeDaemon, Prompt
 def selected(prompt: Prompt) -> Prompt:
     """Return a session in which 1280 pages in two ranges are selected."""
     start = np.array([BASE, BASE + (1 << 30)], np.uint64)
-    prompt.session._memory.selection = Selection(KEY, start, np.array([1024, 256], np.uint32))
+    prompt.session.commands.memory.selection = Selection(KEY, start, np.array([1024, 256], np.uint32))
     return prompt
 
 

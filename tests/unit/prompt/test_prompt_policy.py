@@ -162,3 +162,15 @@ def test_the_forecaster_of_the_heat_policy(prompt: Prompt, daemon: FakeDaemon) -
     assert prompt.good("policy -dump forecast") == "no forecaster\n"
     prompt.good("policy -config {Pids: [42], Forecaster: {Name: trace, Config: {File: /x}}}")
     assert prompt.good("policy -dump forecast") == '{"Name":"trace","Config":{"File":"/x","HideHeatZero":false}}\n'
+
+
+def test_the_dry_run_is_switched_and_told_without_a_policy_too(prompt: Prompt, daemon: FakeDaemon) -> None:
+    assert prompt.good("policy -dry-run") == "dry run: off\n"
+    assert prompt.good("policy -dry-run on") == ""
+    assert daemon.dry_run
+    assert prompt.good("policy -dry-run") == "dry run: on\n"
+    assert prompt.good("policy -dry-run -ls").startswith("age\n")
+    assert "as a dry run" in prompt.good("health")
+    assert prompt.good("policy -dry-run=off") == ""
+    assert not daemon.dry_run
+    assert prompt.bad("policy -dry-run=maybe", status=2).startswith("policy: flag -dry-run: unknown dry run 'maybe'")

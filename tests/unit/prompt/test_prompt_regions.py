@@ -172,20 +172,9 @@ def test_plan_in_lines(prompt: Prompt, daemon: FakeDaemon) -> None:
 
 
 def test_plan_as_table(prompt: Prompt) -> None:
-    (row,) = json.loads(prompt.good("plan -f json"))
-    assert row == {
-        "pid": 42,
-        "name": "meme",
-        "start": "7f0000200000",
-        "end": "7f0000600000",
-        "regions": 2,
-        "pages": 1024,
-        "source": "0",
-        "target": "1",
-        "state": "idle",
-        "reason": "idle 9.0 s ≥ 5 s",
-        "obstacle": "",
-    }
+    heading, row = prompt.good("plan -f csv").splitlines()
+    assert heading == "pid,name,start,end,regions,pages,source,target,state,reason,obstacle"
+    assert row == "42,meme,7f0000200000,7f0000600000,2,1024,0,1,idle,idle 9.0 s ≥ 5 s,"
 
 
 def test_plan_tells_what_waits_also_when_the_latest_plan_did_not_try_it(daemon: FakeDaemon, prompt: Prompt) -> None:
@@ -193,8 +182,8 @@ def test_plan_tells_what_waits_also_when_the_latest_plan_did_not_try_it(daemon: 
     for second in (12, 13):
         daemon.reconciler.decide(EPOCH_NS + second * S, daemon.machine())
     assert not len(daemon.reconciler.plan)
-    (row,) = json.loads(prompt.good("plan -f json"))
-    assert (row["pages"], row["source"], row["target"]) == (1024, "0", "7")
+    (row,) = csv.DictReader(prompt.good("plan -f csv").splitlines())
+    assert (row["pages"], row["source"], row["target"]) == ("1024", "0", "7")
     assert row["obstacle"] == "none of the wanted nodes is online with memory"
     assert (
         prompt.good(f"regions -why {BASE + REGION_BYTES:x} -pid 42")
@@ -210,7 +199,7 @@ def test_plan_of_a_process_that_is_not_tracked(prompt: Prompt) -> None:
 
 def test_plan_now_decides_at_once(daemon: FakeDaemon, prompt: Prompt) -> None:
     daemon.reconciler.observe(scan(process_scan([9, 9, 0], 12)))
-    (row,) = json.loads(prompt.good("plan -now -f json"))
+    (row,) = json.loads(prompt.good("plan -now -f json"))["moves"]
     assert (row["start"], row["regions"]) == (f"{BASE + 2 * REGION_BYTES:x}", 1)
 
 

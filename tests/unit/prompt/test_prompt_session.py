@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from memtierd.errors import CommandError
-from memtierd.prompt import session as session_module
+from memtierd.prompt import conversation as conversation_module
 from memtierd.prompt.commands import COMMANDS
 from memtierd.prompt.grammar import Command
 from memtierd.prompt.session import Session
@@ -178,7 +178,7 @@ def test_a_terminal_gets_a_prompt_and_interrupts_and_end_are_handled(
         return what
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr(session_module, "input", type_in, raising=False)
+    monkeypatch.setattr(conversation_module, "input", type_in, raising=False)
     out, err = Terminal(), io.StringIO()
     assert Session(daemon, out, err, echo=True).loop(Terminal()) == 0
     assert prompts == ["memtierd> "] * 4

@@ -10,7 +10,7 @@ from memtierd.prompt.fitting import fitted
 from memtierd.prompt.output import Output
 from memtierd.prompt.region_rows import Choice, region_table
 from memtierd.prompt.tables import Column, from_rows, write_table
-from memtierd.prompt.window import Window, is_terminal, window_of
+from memtierd.prompt.window import Window, window_of
 from memtierd.regions.lifecycle import PLACEMENT, age_activity
 from tests.unit.prompt.prompt_fakes import FakeDaemon, Prompt, process_scan, scan
 
@@ -73,7 +73,6 @@ def test_only_states_that_exist_have_colours() -> None:
 def test_what_is_no_terminal_has_no_window() -> None:
     out = Output(io.StringIO())
     assert window_of(out) == Window()
-    assert not is_terminal(out)
     assert Window().width(100) == 100
     assert Window(60).width(100) == 60
 

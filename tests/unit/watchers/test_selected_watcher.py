@@ -24,7 +24,7 @@ class Counted:
     interval_ms: int = 3_600_000
     polling: threading.Lock = attrs.field(factory=threading.Lock)
 
-    def poll(self) -> frozenset[ProcessKey]:
+    def poll(self, _see: object = None) -> frozenset[ProcessKey]:
         assert self.polling.acquire(blocking=False)
         self.polling.release()
         return frozenset({ProcessKey(self.params, 1)})

@@ -1,9 +1,10 @@
 """Processes that are held: no more than there are open files for, and problems of many told in few words."""
 
 import errno
+import gc
 import os
+import select
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,7 @@ def keys(*pids: int) -> frozenset[ProcessKey]:
 
 
 @pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Watched]:
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     """Hold pids from 1 to 999; 1000 to 1999 are gone, and all others are refused."""
 
     def open_file(key: ProcessKey, _roots: Roots) -> int:
@@ -27,7 +28,7 @@ def held(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Watched]:
             raise KernelError(f"open a pidfd of pid {key.pid}", errno.EPERM)
         if key.pid >= 1000:
             raise ProcessGoneError("gone")
-        return os.open(tmp_path, os.O_RDONLY)
+        return os.eventfd(0)
 
     monkeypatch.setattr(watched, "open_pidfd", open_file)
     made = Watched(ROOTS)
@@ -61,3 +62,33 @@ def test_no_more_processes_than_open_files(held: Watched, monkeypatch: pytest.Mo
     assert held.become(keys(10, 5, 20, 30, 40, 50))[1] == {said}
     assert held.become(keys(10, 5, 40)) == (keys(20, 30), frozenset())
     assert pids(held) == [5, 10, 40]
+
+
+def test_only_those_that_ended_are_taken_and_only_once(held: Watched) -> None:
+    held.become(keys(*range(1, 50)))
+    assert held.take_ended() == frozenset()
+    for key in keys(7, 9):
+        os.eventfd_write(held._pidfds[key], 1)
+    assert select.select([held], [], [], 0)[0] == [held]
+    held.drop(keys(9))
+    assert held.take_ended() == keys(7)
+    assert held.take_ended() == frozenset()
+    assert select.select([held], [], [], 0)[0] == []
+    assert pids(held) == [pid for pid in range(1, 50) if pid not in (7, 9)]
+
+
+def test_ends_that_could_not_be_waited_for(held: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def register(self, _descriptor: int, _events: int) -> None:
+            raise OSError(errno.ENOSPC, "")
+
+        def fileno(self) -> int:
+            return -1
+
+    gc.collect()
+    files = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(held, "_ends", Full())
+    assert held.become(keys(5))[1] == {"wait for the end of pid 5: no space left on device (ENOSPC)"}
+    assert pids(held) == []
+    monkeypatch.undo()
+    assert len(os.listdir("/proc/self/fd")) == files

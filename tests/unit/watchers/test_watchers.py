@@ -9,7 +9,17 @@ from memtierd import watchers
 from memtierd.errors import KernelError
 from memtierd.linux import cgroup
 from memtierd.model import ProcessKey
-from memtierd.watchers import CgroupsParams, PidlistParams, ProcParams, StubWatcherParams, Watcher
+from memtierd.parameters import Part
+from memtierd.watchers import (
+    CgroupsParams,
+    FilterParams,
+    FilterRule,
+    PidlistParams,
+    ProcParams,
+    StubWatcherParams,
+    Watcher,
+)
+from memtierd.watchers.cgroups import CgroupsWatcher
 from tests.unit.linux.fake_kernel import FakeKernel
 
 OWN_PID = 999
@@ -108,6 +118,43 @@ def test_membership_is_of_the_moment(kernel: FakeKernel) -> None:
     assert _pids(watcher) == {1}
     kernel.group("top", 2)
     assert _pids(watcher) == {2}
+
+
+def test_processes_of_cgroups_are_looked_up_once_in_an_interval(kernel: FakeKernel) -> None:
+    group, now_s = kernel.group("top", 1), 100.0
+    kernel.add(1, start_ticks=5)
+    params = CgroupsParams(cgroups=(group,), interval_ms=2000)
+    watcher = CgroupsWatcher(params, kernel.roots, OWN_PID, lambda: now_s)
+    assert watcher.poll() == {ProcessKey(1, 5)}
+    kernel.add(1, start_ticks=6)
+    kernel.add(2, start_ticks=7)
+    kernel.group("top", 1, 2)
+    now_s += 1.9
+    assert watcher.poll() == {ProcessKey(1, 5), ProcessKey(2, 7)}
+    kernel.group("top", 2)
+    assert watcher.poll() == {ProcessKey(2, 7)}
+    kernel.group("top", 1, 2)
+    assert watcher.poll() == {ProcessKey(1, 6), ProcessKey(2, 7)}  # it was away
+    kernel.add(1, start_ticks=8)
+    now_s += 0.1
+    assert watcher.poll() == {ProcessKey(1, 8), ProcessKey(2, 7)}
+
+
+def test_every_directory_is_seen_before_it_is_read(kernel: FakeKernel) -> None:
+    top, below = kernel.group("top"), kernel.group("top/below")
+    seen: list[tuple[str, str | None]] = []
+
+    def see(directory: str, name: str | None) -> None:
+        seen.append((directory, name))
+        if directory == below:
+            kernel.group("top/below", 1)
+
+    kernel.add(1, start_ticks=5)
+    source = Part("cgroups", CgroupsParams(cgroups=(top,)))
+    rule = FilterRule(min_vm_size_kb=0)
+    watcher = watchers.build("filter", FilterParams(source=source, filters=(rule,)), kernel.roots, own_pid=OWN_PID)
+    assert watcher.poll(see) == {ProcessKey(1, 5)}
+    assert seen[-3:] == [(str(Path(top).parent), "top"), (top, None), (below, None)]
 
 
 def test_a_cgroup_that_comes_later(kernel: FakeKernel) -> None:

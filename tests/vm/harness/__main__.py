@@ -110,7 +110,7 @@ def command_of(action: str, parser: Parser, rest: Sequence[str], after_dashes: S
 def programs(action: str) -> Programs:
     """Programs that the guest needs, installed or built where necessary; raises CalledProcessError."""
     if action == "pytest":
-        subprocess.run([HARNESS / "get-tracers.sh"], check=True)
+        subprocess.run([HARNESS / "get-programs.sh"], check=True)
     qemu, kernel = (
         subprocess.run([HARNESS / script], stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
         for script in ("get-qemu.sh", "build-kernel.sh")

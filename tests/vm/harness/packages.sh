@@ -9,6 +9,7 @@ is_missing() {
     case $1 in
     qemu-system-x86) ! command -v qemu-system-x86_64 >/dev/null ;;
     linux-perf) ! command -v perf >/dev/null ;;
+    systemd) ! [ -x /lib/systemd/systemd ] ;;
     xz-utils) ! command -v xz >/dev/null ;;
     libelf-dev) ! find /usr/include /usr/local/include -name gelf.h 2>/dev/null | grep -q . ;;
     libc6-dev) ! [ -e /usr/include/stdio.h ] ;;
