@@ -114,3 +114,10 @@ def _absent_cgroups(pidwatcher: Part | None) -> Iterator[str]:
     if isinstance(getattr(params, "source", None), Part):
         yield from _absent_cgroups(params.source)
     yield from (path for path in getattr(params, "cgroups", ()) if not os.path.isdir(path))
+
+
+def contents(config: Any) -> str:
+    """Return in a few words what a configuration runs."""
+    parts = [f"policy {config.policy.name}"] if config.policy else []
+    names = ", ".join(routine.name for routine in config.routines)
+    return " and ".join(parts + ([f"routines {names}"] if names else []))

@@ -5,87 +5,23 @@ cuts short end with 128 + its number; a daemon that it ends has done its work.
 """
 
 import contextlib
-import logging
 import os
 import signal
-import stat
 import sys
-import threading
 from collections.abc import Sequence
 from typing import Any
 
-import attrs
-
 from memtierd import __version__
+from memtierd.environment import control_path
 from memtierd.errors import ConfigError, MemtierdError
+from memtierd.flags import COMMAND_LINE, Options
 from memtierd.logs import open_log
-from memtierd.prompt.grammar import Command, UsageError, flag
-from memtierd.prompt.kinds import DURATION, FILE, FORMAT, SWITCH, TEXT, one_of
+from memtierd.prompt.grammar import UsageError
 from memtierd.prompt.output import Output
-from memtierd.signals import Terminated, Termination
+from memtierd.signals import Terminated
 from memtierd.text import bounded, printable
 
-LOG = logging.getLogger("memtierd")
-
 OK, FAILED, WRONG_USAGE, WRONG_CONFIG = 0, 1, 2, 3
-LOG_FORM = one_of("form", "plain|json|journal", "plain", "json", "journal")
-
-
-@attrs.frozen
-class Options:
-    """The flags."""
-
-    config: str | None = flag(TEXT, "manage memory as this YAML file says", metavar="FILE")
-    dry_run: bool = flag(SWITCH, "with -config: show what would move, and move nothing", default=False)
-    plan: bool = flag(
-        SWITCH, "with -config: observe for a while, print what would move and why, and end", default=False
-    )
-    for_: float = flag(DURATION, "with -plan: how long to observe; 30s if not given", default=30.0)
-    format: str = flag(FORMAT, "with -plan: how to print it; txt if not given", default="txt")
-    check: bool = flag(SWITCH, "check the configuration, say what this machine can do, and end", default=False)
-    prompt: bool = flag(
-        SWITCH, "read commands from standard input; they go to the running service if there is one", default=False
-    )
-    c: str | None = flag(TEXT, "run commands; newlines separate them", metavar="COMMANDS")
-    f: str | None = flag(TEXT, "run the commands in a file", metavar="FILE")
-    e: bool = flag(SWITCH, "with -c and -f: end with the first command that fails, and with its status", default=False)
-    echo: bool = flag(SWITCH, "print every command before it is run", default=False)
-    attach: str | None = flag(FILE, "run commands in the memtierd that listens on this socket", metavar="PATH")
-    standalone: bool = flag(SWITCH, "run commands in this process, also when a service runs", default=False)
-    control: str | None = flag(
-        FILE,
-        "with -config: listen for prompts on this socket; if not given $MEMTIERD_CONTROL or /run/memtierd/control.sock",
-        metavar="PATH",
-    )
-    control_group: str | None = flag(
-        TEXT, "members of this group may use the socket, too: to look, and to change nothing", metavar="GROUP"
-    )
-    control_group_writes: bool = flag(SWITCH, "the group may do everything that root may at the prompt", default=False)
-    state: str | None = flag(
-        FILE,
-        "with -config: keep what was learned in this directory; if not given $STATE_DIRECTORY",
-        metavar="DIR",
-    )
-    metrics: str | None = flag(TEXT, "with -config: serve metrics to Prometheus at this address", metavar="ADDR")
-    metrics_file: str | None = flag(FILE, "with -config: write metrics to this file for node_exporter", metavar="FILE")
-    log: str = flag(
-        LOG_FORM, "form of the log; if not given journal where the journal reads it, else plain", default=""
-    )
-    l: str = flag(  # noqa: E741
-        TEXT, "log to a file, stderr (the default) or - for standard output", metavar="FILE", default=""
-    )
-    debug: bool = flag(SWITCH, "log more", default=False)
-    schema: bool = flag(SWITCH, "print the JSON Schema of configuration files and end", default=False)
-    version: bool = flag(SWITCH, "print the version and end", default=False)
-
-
-def _no_command(_context: Any, _options: Any) -> None:
-    raise TypeError("the command line itself is not a prompt command")
-
-
-COMMAND_LINE = Command(
-    "memtierd", "manage the memory of processes: hot to fast nodes, idle to slow ones or swap", _no_command, Options
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,6 +89,8 @@ def _main(arguments: list[str]) -> int:
     out = Output(sys.stdout)
     try:
         options: Options | None = COMMAND_LINE.parse(arguments)
+        if options is not None:
+            _refuse_what_does_not_fit(options)
     except UsageError as error:
         _say([f"memtierd: {error}"])
         return WRONG_USAGE
@@ -162,10 +100,15 @@ def _main(arguments: list[str]) -> int:
     if options.version or options.schema:
         out.write(f"memtierd {__version__}\n" if options.version else _schema_text())
         return OK
-    open_log(options.l, debug=options.debug)
+    socket = _socket_to_attach_to(options)
+    return _run(options, out) if socket is None else _attach(socket, options)
+
+
+def _run(options: Options, out: Output) -> int:
+    open_log(options.l, debug=options.debug, form=options.log, journal=_journal)
     if options.check:
         return _check(options, out)
-    if options.config is None and options.c is None and options.f is None and not options.prompt:
+    if options.config is None and not _has_commands(options):
         _say(
             [
                 "memtierd: required at least one of: -config CONFIGFILE, -c COMMANDS, -f COMMANDFILE, or -prompt;"
@@ -173,7 +116,52 @@ def _main(arguments: list[str]) -> int:
             ]
         )
         return FAILED
-    return _run(options)
+    from memtierd import running  # noqa: PLC0415  the parts take time to load
+
+    return running.run(options)
+
+
+def _has_commands(options: Options) -> bool:
+    return options.prompt or options.c is not None or options.f is not None
+
+
+def _socket_to_attach_to(options: Options) -> str | None:
+    """Return the socket of the service that is to run the commands, None when this process does what is asked for."""
+    if options.attach is not None:
+        return options.attach
+    if options.config is not None or options.standalone or options.check or not _has_commands(options):
+        return None
+    from memtierd.remote import client  # noqa: PLC0415  a daemon does not need it
+
+    path = control_path(options.control)
+    return path if path and client.found(path) else None
+
+
+def _attach(socket: str, options: Options) -> int:
+    """Run the commands in the service behind a socket."""
+    from memtierd.remote import client  # noqa: PLC0415  a daemon does not need it
+
+    return client.run(
+        socket,
+        commands=options.c,
+        file=options.f,
+        prompt=options.prompt,
+        to_first_failure=options.e,
+        echo=options.echo,
+    )
+
+
+def _refuse_what_does_not_fit(options: Options) -> None:
+    """Raise UsageError for flags that contradict each other."""
+    if options.plan and options.config is None:
+        raise UsageError("-plan needs a configuration: memtierd -config FILE -plan")
+    if options.plan and options.l in ("-", "stdout"):
+        raise UsageError("-plan prints on standard output; log elsewhere: -l FILE")
+    if options.attach is not None and (options.config is not None or options.standalone):
+        other = "-config" if options.config is not None else "-standalone"
+        raise UsageError(f"-attach runs commands in another process, {other} in this one; give one of them")
+    if options.attach is not None and not _has_commands(options):
+        raise UsageError("-attach needs commands: -prompt, -c COMMANDS or -f FILE")
 
 
 def _schema_text() -> str:
@@ -203,101 +191,14 @@ def _check(options: Options, out: Output) -> int:
     if config is not None:
         for text in check.warnings(config.policy, machine, features) if config.policy else ():
             out.write(f"warning: {printable(text)}\n")
-        out.write(f"{printable(options.config or '')}: valid, {_contents(config)}\n")
+        out.write(f"{printable(options.config or '')}: valid, {check.contents(config)}\n")
     return OK
 
 
-def _contents(config: Any) -> str:
-    parts = [f"policy {config.policy.name}"] if config.policy else []
-    names = ", ".join(routine.name for routine in config.routines)
-    return " and ".join(parts + ([f"routines {names}"] if names else []))
+def _journal() -> Any:
+    from memtierd.linux.journal import JournalSocket  # noqa: PLC0415  few runs log to the journal
 
-
-def _run(options: Options) -> int:
-    """Start what the flags ask for, run the commands, wait if there is something to wait for, and stop in order."""
-    from memtierd.daemon import Daemon  # noqa: PLC0415  the parts take time to load
-    from memtierd.prompt.console import Console  # noqa: PLC0415
-    from memtierd.prompt.session import Session  # noqa: PLC0415
-
-    # A shell starts what it puts into the background with SIGINT ignored; Python leaves that so, and so do we.
-    termination = Termination()
-    termination.take()
-    file = _load(options.config) if options.config is not None else None
-    config = file and file.config
-    daemon = Daemon(dry_run=options.dry_run)
-    daemon.console = Console(daemon, sys.stdout, sys.stderr)
-    session = Session(daemon, sys.stdout, sys.stderr, echo=options.echo)
-    running = ""
-    try:
-        daemon.start()
-        if config is not None:
-            _start_configured(daemon, file)
-            running = _contents(config)
-        status = _run_commands(session, options)
-        if status and options.e:
-            LOG.info("a command failed: stopping")
-        elif options.prompt:
-            status = session.loop(sys.stdin) or status
-        elif config is not None:
-            _serve(session)
-    except (KeyboardInterrupt, Terminated) as end:
-        if config is None:
-            raise
-        number = signal.SIGINT if isinstance(end, KeyboardInterrupt) else signal.Signals(int(end.code or 0))
-        LOG.info("%s: stopping", number.name)
-        status = OK
-    finally:
-        # A second signal must not interrupt the orderly end that the first one asked for.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        termination.release()
-        daemon.stop()
-        if running:
-            LOG.info("%s stopped", running)
-    return status
-
-
-def _start_configured(daemon: Any, file: Any) -> None:
-    from memtierd import check  # noqa: PLC0415
-    from memtierd.linux.capabilities import missing_capabilities  # noqa: PLC0415
-
-    policy, dry_run = file.config.policy, daemon.dry_run
-    LOG.info("%s", check.summary(daemon.features))
-    if lacking := check.permissions(missing_capabilities()):
-        LOG.warning("%s", lacking)
-    for text in check.warnings(policy, daemon.machine(), daemon.features) if policy is not None else ():
-        LOG.warning("%s", text)
-    daemon.load(file)
-    if policy is not None:
-        LOG.info("policy %s started%s", policy.name, " as a dry run: nothing will be moved" if dry_run else "")
-    for number, routine in enumerate(file.config.routines, 1):
-        LOG.info("routine %d %s %s", number, routine.name, "not started: dry run" if dry_run else "started")
-
-
-def _run_commands(session: Any, options: Options) -> int:
-    status: int = OK
-    if options.c is not None:
-        status = session.run_text(options.c, to_first_failure=options.e)
-    if options.f is not None and not (status and options.e):
-        status = session.run_file(options.f, to_first_failure=options.e) or status
-    return status
-
-
-def _serve(session: Any) -> None:
-    """Run the commands that come through a pipe on standard input, if it is one, and wait for SIGINT or SIGTERM.
-
-    The end of the commands is not the end of the daemon.
-    """
-    if _is_pipe(sys.stdin):
-        session.loop(sys.stdin)
-    threading.Event().wait()
-
-
-def _is_pipe(stream: Any) -> bool:
-    try:
-        return stream is not None and stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
-    except (OSError, ValueError):
-        return False
+    return JournalSocket()
 
 
 if __name__ == "__main__":

@@ -1,25 +1,16 @@
 """The daemon as a service: what goes on around it, started and stopped in order."""
 
-import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import attrs
 
-from memtierd.errors import MemtierdError
-
-if TYPE_CHECKING:
-    from memtierd.daemon import Daemon
-    from memtierd.reloading import Reloader
-    from memtierd.supervision import Supervision
-
-LOG = logging.getLogger("memtierd")
-CONTROL_VARIABLE = "MEMTIERD_CONTROL"
-STATE_VARIABLE = "STATE_DIRECTORY"
-"""systemd sets it for a unit with StateDirectory= (man systemd.exec(5))."""
-DEFAULT_CONTROL = "/run/memtierd/control.sock"
+from memtierd.daemon import Daemon
+from memtierd.linux.sd_notify import Notifier, watchdog_interval_s
+from memtierd.reloading import Reloader
+from memtierd.supervision import Supervision
 
 
 class Part(Protocol):
@@ -47,24 +38,20 @@ class Settings:
     metrics_file: str | None
 
 
-def control_path(given: str | None, environment: Mapping[str, str] = os.environ) -> str:
-    """Return the path of the socket on which a daemon listens and where a prompt looks for one; empty for none."""
-    return environment.get(CONTROL_VARIABLE, DEFAULT_CONTROL) if given is None else given
-
-
-def state_directory(given: str | None, environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return where what was learned is kept, None for nowhere."""
-    return given or environment.get(STATE_VARIABLE, "").split(":")[0] or None
-
-
 class Service:
     """Everything around one daemon, which is started before and stopped after it by the caller."""
 
-    def __init__(self, daemon: "Daemon", settings: Settings) -> None:
+    def __init__(self, daemon: Daemon, settings: Settings) -> None:
         self._daemon = daemon
         self._settings = settings
         self._started = ExitStack()
-        self._reloader: Reloader | None = None
+        interval_s = watchdog_interval_s(os.environ, os.getpid())
+        self._supervision = Supervision(Notifier.from_environment(), daemon, interval_s=interval_s)
+        self._reloader = Reloader(daemon, listener=self._supervision)
+
+    def request_reload(self, why: str) -> None:
+        """Look at the configuration file soon; from any thread."""
+        self._reloader.request(why)
 
     def restore(self) -> None:
         """Give the daemon what it had learned before; to be called before it is configured."""
@@ -74,14 +61,12 @@ class Service:
             self._start(Keeper(self._daemon, self._settings.state))
 
     def start(self) -> None:
-        """Start the rest.  Raises MemtierdError when a part that was asked for can't be had."""
+        """Start the rest, once the daemon is configured; then the service is ready.
+
+        Raises MemtierdError when a part that was asked for can't be had.
+        """
         for part in self._parts():
             self._start(part)
-
-    def request_reload(self, why: str) -> None:
-        """Look at the configuration file soon; may be called from a signal handler."""
-        if self._reloader is not None:
-            self._reloader.request(why)
 
     def stop(self) -> None:
         """Stop the parts, the last one first."""
@@ -92,12 +77,24 @@ class Service:
         part.start()
 
     def _parts(self) -> Iterator[Part]:
-        settings = self._settings
+        """Yield the parts in the order of their start: the last one says that the service is ready, and stops first."""
+        daemon, settings = self._daemon, self._settings
         if settings.metrics is not None:
             from memtierd.metrics import Exporter  # noqa: PLC0415  costs time and memory
 
-            yield Exporter(self._daemon, settings.metrics)
+            yield Exporter(daemon, settings.metrics)
         if settings.metrics_file is not None:
             from memtierd.metrics import TextfileWriter  # noqa: PLC0415  not needed by every run
 
-            yield TextfileWriter(self._daemon, settings.metrics_file)
+            yield TextfileWriter(daemon, settings.metrics_file)
+        if settings.control:
+            from memtierd.remote.server import Server  # noqa: PLC0415  not needed by every run
+
+            yield Server(
+                daemon,
+                settings.control,
+                group=settings.control_group,
+                group_writes=settings.control_group_writes,
+            )
+        yield self._reloader
+        yield self._supervision

@@ -115,7 +115,7 @@ class Totals:
     """By Outcome."""
     errno_pages: dict[int, int] = attrs.field(factory=dict)
     """Pages that ended unmoved, by errno."""
-    moved_pages: dict[tuple[int, int], float] = attrs.field(factory=dict)
+    moved_pages: dict[tuple[int, int], int] = attrs.field(factory=dict)
     """By the place where they were, UNKNOWN_PLACE when nobody saw it, and the place to which they went."""
 
 
@@ -240,11 +240,19 @@ class Statistics:
         seen[[node == target for node in node_ids]] = 0
         whole = seen.sum(axis=0)
         shares = np.divide(moved_pages, whole, out=np.zeros(len(whole)), where=whole > 0)
-        ways, unknown = self.totals.moved_pages, (UNKNOWN_PLACE, target)
-        for node, pages in zip(node_ids, (seen @ shares).tolist(), strict=True):
-            if pages:
+        ways, left = self.totals.moved_pages, int(moved_pages.sum())
+        for node, share in zip(node_ids, (seen @ shares).tolist(), strict=True):
+            if pages := min(round(share), left):
                 ways[node, target] = ways.get((node, target), 0) + pages
-                ways[unknown] = max(0, ways.get(unknown, 0) - pages)
+                left -= pages
+        self._correct_unknown(target, int(moved_pages.sum()) - left)
+
+    def _correct_unknown(self, target: int, pages: int) -> None:
+        """Take back pages from an unknown place that `report` has just counted; whole numbers, so none is lost."""
+        unknown = UNKNOWN_PLACE, target
+        rest = self.totals.moved_pages.pop(unknown, 0) - pages
+        if rest:
+            self.totals.moved_pages[unknown] = rest
 
     def event(self, name: str, at_ns: int, times: int = 1) -> None:
         """Count a named event; several of them count as one moment."""

@@ -3,7 +3,7 @@
 import re
 
 from memtierd import __version__
-from memtierd.cli import COMMAND_LINE
+from memtierd.flags import COMMAND_LINE
 from memtierd.manual.roff import Page, bold, escaped, italic, marked
 from memtierd.manual.surroundings import ENVIRONMENT, EXIT_STATUSES, FILES, SIGNALS, STATES, STATUS_OF_COMMANDS
 from memtierd.prompt.commands import COMMANDS

@@ -4,7 +4,7 @@ import enum
 
 import attrs
 
-from memtierd.cli import COMMAND_LINE
+from memtierd.flags import COMMAND_LINE
 from memtierd.manual.meme_usage import MemeUsage
 from memtierd.prompt.commands import COMMANDS
 from memtierd.prompt.grammar import Flag

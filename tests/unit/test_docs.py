@@ -1,14 +1,15 @@
 """The README keeps up with what there is: flags, commands, parameters, files."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import attrs
 import pytest
 
-from memtierd.cli import COMMAND_LINE
 from memtierd.config import REGISTRIES, load_text
 from memtierd.errors import ConfigError
+from memtierd.flags import COMMAND_LINE
 from memtierd.prompt.commands import COMMANDS
 
 README = Path("README.md").read_text(encoding="utf-8")
@@ -73,3 +74,13 @@ def test_every_layer_is_in_the_architecture_and_no_other() -> None:
 def test_every_decision_is_numbered_once() -> None:
     numbers = [path.name[:4] for path in Path("docs/adr").glob("*.md")]
     assert len(numbers) == len(set(numbers))
+
+
+def test_every_layer_has_its_place_in_the_import_contract() -> None:
+    contracts = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    named = {name.removeprefix("memtierd.") for layer in layers for name in layer.split(" | ")}
+    there = {
+        path.stem for path in Path("memtierd").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert there - named == {"__init__", "meme"}

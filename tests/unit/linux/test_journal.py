@@ -45,10 +45,11 @@ class StandIn:
             return decode(entry)
         assert entry == b""
         descriptor = array.array("i", ancillary[0][2])[0]
-        with open(descriptor, "rb") as file, pytest.raises(OSError, match="not permitted"):
+        with open(descriptor, "rb") as file:
             file.seek(0)
             entry = file.read()
-            os.write(descriptor, b"x")
+            with pytest.raises(OSError, match="not permitted"):
+                os.write(descriptor, b"x")
         return decode(entry)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from memtierd.cli import COMMAND_LINE
+from memtierd.flags import COMMAND_LINE
 from memtierd.manual import meme_usage, programs
 from memtierd.manual.programs import Program, Value
 from memtierd.prompt.commands import COMMANDS

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from memtierd.cli import COMMAND_LINE
 from memtierd.config import REGISTRIES, load_text
 from memtierd.config.descriptions import DESCRIPTIONS
 from memtierd.config.mappings import fields_by_key
+from memtierd.flags import COMMAND_LINE
 from memtierd.manual import meme_usage
 from memtierd.manual.__main__ import documents, main
 from memtierd.manual.memtierd_page import EXAMPLES as COMMAND_EXAMPLES
