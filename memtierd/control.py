@@ -18,6 +18,7 @@ from memtierd.forecasters import Forecast, ForecastDesk, ForecastPort
 from memtierd.linux.inbox import Inbox
 from memtierd.linux.roots import Roots
 from memtierd.model import CallReport, MachineFacts, MoveReport, ProcessKey, Scan
+from memtierd.mover import MoverParams
 from memtierd.mover.port import MoverPort, batch_of
 from memtierd.placement.batches import batches, within_reach
 from memtierd.placement.plan import Plan
@@ -368,7 +369,8 @@ class Control:
     def _hand_over(self, moves: Plan) -> None:
         """Queue what the mover can do until the tick after the next; the rest is planned again then."""
         params = self._reconciler.policy.params
-        reach = moves.choose(slice(0, within_reach(moves, params.mover.bandwidth, params.interval_ms)))
+        bandwidth = (params.mover or MoverParams()).bandwidth
+        reach = moves.choose(slice(0, within_reach(moves, bandwidth, params.interval_ms)))
         self._handed_over = bool(len(reach))
         if not len(reach):
             return

@@ -7,10 +7,9 @@ import stat
 import sys
 import threading
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from memtierd import check, planning_run
-from memtierd.config import ConfigFile, read_file
+from memtierd import check
 from memtierd.daemon import Daemon
 from memtierd.environment import control_path, state_directory
 from memtierd.flags import Options
@@ -18,8 +17,11 @@ from memtierd.linux.capabilities import missing_capabilities
 from memtierd.prompt.console import Console
 from memtierd.prompt.output import Output
 from memtierd.prompt.session import Session
-from memtierd.service import Service, Settings
 from memtierd.signals import Terminated, Termination
+
+if TYPE_CHECKING:
+    from memtierd.config import ConfigFile
+    from memtierd.service import Service
 
 LOG = logging.getLogger("memtierd")
 OK = 0
@@ -34,10 +36,10 @@ def run(options: Options) -> int:
     # A shell starts what it puts into the background with SIGINT ignored; Python leaves that so, and so do we.
     termination = Termination(reloads=is_service)
     termination.take()
-    file = read_file(options.config) if options.config is not None else None
+    file = _read(options.config) if options.config is not None else None
     daemon = Daemon(dry_run=options.dry_run or options.plan)
     daemon.console = Console(daemon, sys.stdout, sys.stderr)
-    around = Service(daemon, _settings(options)) if is_service else None
+    around = _service(daemon, options) if is_service else None
     try:
         daemon.start()
         if file is not None:
@@ -67,6 +69,8 @@ def run(options: Options) -> int:
 def _work(daemon: Daemon, options: Options) -> int:
     """Do what this process is there for, to its end."""
     if options.plan:
+        from memtierd import planning_run  # noqa: PLC0415  few runs plan only
+
         return planning_run.run(daemon, Output(sys.stdout), options.for_, options.format)
     session = Session(daemon, sys.stdout, sys.stderr, echo=options.echo)
     status = _run_commands(session, options)
@@ -79,8 +83,16 @@ def _work(daemon: Daemon, options: Options) -> int:
     return status
 
 
-def _settings(options: Options) -> Settings:
-    return Settings(
+def _read(path: str) -> "ConfigFile":
+    from memtierd.config import read_file  # noqa: PLC0415  commands alone do without the YAML library
+
+    return read_file(path)
+
+
+def _service(daemon: Daemon, options: Options) -> "Service":
+    from memtierd.service import Service, Settings  # noqa: PLC0415  commands alone do without
+
+    settings = Settings(
         control=control_path(options.control),
         control_group=options.control_group,
         control_group_writes=options.control_group_writes,
@@ -88,9 +100,10 @@ def _settings(options: Options) -> Settings:
         metrics=options.metrics,
         metrics_file=options.metrics_file,
     )
+    return Service(daemon, settings)
 
 
-def _start_configured(daemon: Daemon, file: ConfigFile, around: Service | None) -> None:
+def _start_configured(daemon: Daemon, file: "ConfigFile", around: "Service | None") -> None:
     """Let the daemon do as the file says, with what it learned before, and start what goes on around it."""
     policy, dry_run = file.config.policy, daemon.dry_run
     LOG.info("%s", check.summary(daemon.features))

@@ -46,7 +46,8 @@ class JournalSocket:
         self._path = path
         self._patience_s = patience_s
         self._is_stuck = False
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)  # close-on-exec, as all sockets of Python
+        self._socket: socket.socket | None = None
+        """Made with the first entry: a service may forbid sockets, which is no worse than no journal."""
 
     def send(self, fields: Mapping[str, str]) -> None:
         """Write one entry.
@@ -54,31 +55,39 @@ class JournalSocket:
         Raises TimeoutError when the journal does not take it in time, another OSError when there is no journal.
         """
         entry = encode(fields)
+        if self._socket is None:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)  # close-on-exec, as all of Python's
         self._socket.settimeout(0 if self._is_stuck else self._patience_s)
         try:
-            try:
-                self._socket.sendto(entry, self._path)
-            except OSError as error:
-                if error.errno not in _TOO_LARGE:
-                    raise
-                self._send_file(entry)
+            _send(self._socket, entry, self._path)
         except (BlockingIOError, TimeoutError) as error:
             self._is_stuck = True
             raise TimeoutError(errno.ETIMEDOUT, "the journal takes nothing") from error
         self._is_stuck = False
 
-    def _send_file(self, entry: bytes) -> None:
-        """Pass an entry that is too large for a datagram as a file in memory that nobody can change any more."""
-        descriptor = os.memfd_create("memtierd-log", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        try:
-            with open(descriptor, "wb", closefd=False) as file:
-                file.write(entry)
-            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
-            passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", descriptor))]
-            self._socket.sendmsg([], passed, 0, self._path)
-        finally:
-            os.close(descriptor)
-
     def close(self) -> None:
         """Close the socket."""
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
+
+
+def _send(sender: socket.socket, entry: bytes, path: str) -> None:
+    try:
+        sender.sendto(entry, path)
+    except OSError as error:
+        if error.errno not in _TOO_LARGE:
+            raise
+        _send_file(sender, entry, path)
+
+
+def _send_file(sender: socket.socket, entry: bytes, path: str) -> None:
+    """Pass an entry that is too large for a datagram as a file in memory that nobody can change any more."""
+    descriptor = os.memfd_create("memtierd-log", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(entry)
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+        passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", descriptor))]
+        sender.sendmsg([], passed, 0, path)
+    finally:
+        os.close(descriptor)

@@ -2,12 +2,8 @@
 
 import errno
 import logging
-import socket
 import threading
-from collections import deque
-from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from memtierd.daemon import Daemon
 from memtierd.errors import MemtierdError, from_oserror
@@ -16,9 +12,9 @@ from memtierd.metrics.address import Address, parse_address, resolve
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from memtierd.metrics.http_server import Server
+
 LOG = logging.getLogger("memtierd")
-_MAX_CLIENTS = 16
-_IDLE_S = 10.0
 _ADVICE = {
     errno.EADDRINUSE: "another program listens there; give -metrics another port",
     errno.EADDRNOTAVAIL: "this machine has no such address; give -metrics one that it has, or :PORT",
@@ -32,7 +28,7 @@ class Exporter:
     def __init__(self, daemon: Daemon, address: str) -> None:
         self._daemon = daemon
         self._wanted = address
-        self._server: _Server | None = None
+        self._server: Server | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -48,10 +44,10 @@ class Exporter:
         address = parse_address(self._wanted)
         app = _app(self._daemon)
         family, found = resolve(address)
-        # A class of its own, because the server reads the family from there before it has an instance.
-        server_class = type("Server", (_Server,), {"address_family": family})
+        from memtierd.metrics.http_server import listen  # noqa: PLC0415  costs memory
+
         try:
-            self._server = make_server(*found, app, server_class, _Handler)
+            self._server = listen(family, found, app)
         except OSError as error:
             advice = _ADVICE.get(error.errno or 0, "give -metrics another address")
             raise from_oserror(f"serve metrics at {address}", error, advice) from error
@@ -90,76 +86,3 @@ def _app(daemon: Daemon) -> "Callable[..., Any]":
         return [b"memtierd: metrics are at /metrics\n"]
 
     return app
-
-
-class _Handler(WSGIRequestHandler):
-    """Answers a request; a client that does not go on is left."""
-
-    timeout = _IDLE_S
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the name is the standard library's
-        """Log nothing: scrapes come all the time."""
-
-    def handle(self) -> None:
-        """Answer, unless the client goes away or takes too long."""
-        try:
-            super().handle()
-        except OSError:
-            self.close_connection = True  # TimeoutError and broken pipes: there is nobody to tell
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    """A thread for each client, and at most so many: when another one comes, the client that came first is left."""
-
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 16
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._clients: deque[socket.socket] = deque()
-        self._clients_lock = threading.Lock()
-        super().__init__(*args, **kwargs)
-
-    def server_bind(self) -> None:
-        """Bind; `http.server` would look up the name of this machine, which may take many seconds."""
-        if self.address_family == socket.AF_INET6:
-            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # [::] is every address, v4, too
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-        self.setup_environ()
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a client in a thread of its own."""
-        with self._clients_lock:
-            if len(self._clients) >= _MAX_CLIENTS:
-                _hang_up(self._clients.popleft())
-            self._clients.append(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        """End with a client."""
-        with self._clients_lock:
-            if request in self._clients:
-                self._clients.remove(request)
-        super().shutdown_request(request)
-
-    def server_close(self) -> None:
-        """Listen no longer, and leave every client."""
-        super().server_close()
-        with self._clients_lock:
-            for client in self._clients:
-                _hang_up(client)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say what went wrong; the standard library would print it."""
-        LOG.exception("metrics: unexpected error; this is a bug, report it")
-
-
-def _hang_up(client: socket.socket) -> None:
-    """Let the thread that serves a client find its connection at an end; it closes it."""
-    try:
-        client.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return  # it has gone by itself
