@@ -30,6 +30,7 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/lint-imports
 
 unit: $(VENV)/.dev bin/meme bin/memtierd
+	scripts/test-packages.sh
 	$(RUN) pytest -q
 
 # The guest tests need QEMU and a kernel of their own; MEMTIERD_VM=require makes it an error not to have them.
