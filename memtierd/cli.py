@@ -157,6 +157,8 @@ def _refuse_what_does_not_fit(options: Options) -> None:
         raise UsageError("-plan needs a configuration: memtierd -config FILE -plan")
     if options.plan and options.l in ("-", "stdout"):
         raise UsageError("-plan prints on standard output; log elsewhere: -l FILE")
+    if not 1 <= options.state_interval <= 3600:
+        raise UsageError(f"-state-interval: got {options.state_interval:g}s, expected 1s to 1h")
     if options.attach is not None and (options.config is not None or options.standalone):
         other = "-config" if options.config is not None else "-standalone"
         raise UsageError(f"-attach runs commands in another process, {other} in this one; give one of them")

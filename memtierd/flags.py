@@ -45,6 +45,11 @@ class Options:
         "with -config: keep what was learned in this directory; if not given $STATE_DIRECTORY",
         metavar="DIR",
     )
+    state_interval: float = flag(
+        DURATION,
+        "with -config: how often to write what was learned, from 1s to 1h; 5m if not given",
+        default=300.0,
+    )
     metrics: str | None = flag(TEXT, "with -config: serve metrics to Prometheus at this address", metavar="ADDR")
     metrics_file: str | None = flag(FILE, "with -config: write metrics to this file for node_exporter", metavar="FILE")
     log: str = flag(

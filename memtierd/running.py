@@ -97,6 +97,7 @@ def _service(daemon: Daemon, options: Options) -> "Service":
         control_group=options.control_group,
         control_group_writes=options.control_group_writes,
         state=state_directory(options.state),
+        state_interval_s=options.state_interval,
         metrics=options.metrics,
         metrics_file=options.metrics_file,
     )

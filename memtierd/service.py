@@ -33,6 +33,8 @@ class Settings:
     control_group_writes: bool
     state: str | None
     """Directory where what was learned is kept."""
+    state_interval_s: float
+    """How often it is written."""
     metrics: str | None
     """Address at which metrics are served."""
     metrics_file: str | None
@@ -58,7 +60,7 @@ class Service:
         if self._settings.state is not None:
             from memtierd.state import Keeper  # noqa: PLC0415  not every run keeps state
 
-            self._start(Keeper(self._daemon, self._settings.state))
+            self._start(Keeper(self._daemon, self._settings.state, interval_s=self._settings.state_interval_s))
 
     def start(self) -> None:
         """Start the rest, once the daemon is configured; then the service is ready.

@@ -21,7 +21,7 @@ _memtierd() {
     -control-group)
         mapfile -t COMPREPLY < <(compgen -g -- "$word")
         ;;
-    -for | -metrics)
+    -for | -state-interval | -metrics)
         :
         ;;
     -format)
@@ -36,7 +36,7 @@ _memtierd() {
     *)
         local dashes=-
         [[ $word != --* ]] || dashes=--
-        mapfile -t COMPREPLY < <(compgen -W "-config -dry-run -plan -for -format -check -prompt -c -f -e -echo -attach -standalone -control -control-group -control-group-writes -state -metrics -metrics-file -log -l -debug -schema -version -h" -- "-${word#"$dashes"}")
+        mapfile -t COMPREPLY < <(compgen -W "-config -dry-run -plan -for -format -check -prompt -c -f -e -echo -attach -standalone -control -control-group -control-group-writes -state -state-interval -metrics -metrics-file -log -l -debug -schema -version -h" -- "-${word#"$dashes"}")
         [[ -z $word || $word == -* ]] || COMPREPLY=()
         COMPREPLY=("${COMPREPLY[@]/#-/$dashes}")
         ;;

@@ -18,6 +18,7 @@ complete -c memtierd -o control -l control -d 'with -config: listen for prompts 
 complete -c memtierd -o control-group -l control-group -d 'members of this group may use the socket, too: to look, and to change nothing' -x -a '(__fish_complete_groups)'
 complete -c memtierd -o control-group-writes -l control-group-writes -d 'the group may do everything that root may at the prompt'
 complete -c memtierd -o state -l state -d 'with -config: keep what was learned in this directory; if not given $STATE_DIRECTORY' -x -a '(__fish_complete_directories)'
+complete -c memtierd -o state-interval -l state-interval -d 'with -config: how often to write what was learned, from 1s to 1h; 5m if not given' -x
 complete -c memtierd -o metrics -l metrics -d 'with -config: serve metrics to Prometheus at this address' -x
 complete -c memtierd -o metrics-file -l metrics-file -d 'with -config: write metrics to this file for node_exporter' -r -F
 complete -c memtierd -o log -l log -d 'form of the log; if not given journal where the journal reads it, else plain' -x -a 'plain json journal'

@@ -17,11 +17,14 @@ from pathlib import Path
 
 import attrs
 
-from tests.vm.scenes import CGROUPS, ROOT, until
+from tests.vm.scenes import CGROUPS, ROOT, Memory, until
 
 SYSTEMD = Path("/lib/systemd/systemd")
 CONFIG = Path("/etc/memtierd/memtierd.yaml")
+CONTROL = Path("/run/memtierd/control.sock")
 UNITS = Path("/run/memtierd-test-units")
+RUN = ("systemd-run", "--quiet", "--collect", "--slice=tiered.slice", "--uid=nobody")
+"""Runs something that memtierd tracks, as another user."""
 
 _SYSTEM_UNITS = Path("/lib/systemd/system")
 _GROUP = CGROUPS / "systemd"
@@ -58,6 +61,8 @@ class Systemd:
 
     def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command beside the services and return what came of it; standard error is in its output."""
+        environment = {**os.environ, **_ENVIRONMENT}
+        environment.pop("MEMTIERD_CONTROL", None)  # it is for other tests; here a prompt finds the service by itself
         inside = ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--cgroup", "--root", "--wd", "--", *command]
         return subprocess.run(
             inside,
@@ -66,7 +71,7 @@ class Systemd:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            env={**os.environ, **_ENVIRONMENT},
+            env=environment,
         )
 
     def __call__(self, *command: str | Path) -> str:
@@ -79,9 +84,9 @@ class Systemd:
         """Return a property of a unit."""
         return self("systemctl", "show", "--value", f"--property={what}", unit).strip()
 
-    def journal(self) -> str:
-        """Return what the service has logged, without times."""
-        return self.run("journalctl", "--unit=memtierd.service", "--output=cat", "--no-pager").stdout
+    def journal(self, unit: str = "memtierd.service") -> str:
+        """Return what a service has logged, without times."""
+        return self.run("journalctl", f"--unit={unit}", "--output=cat", "--no-pager").stdout
 
     def wait_for(self, what: str, pattern: str, unit: str = "memtierd.service") -> str:
         """Return a property of a unit once it matches."""
@@ -100,6 +105,15 @@ class Systemd:
         """Return the processes of a unit as the guest numbers them."""
         return [int(line) for line in (self.group(unit) / "cgroup.procs").read_text().split()]
 
+    def arrays_of(self, unit: str) -> list[Memory]:
+        """Return the arrays of the meme in a unit, once they are there, as the guest numbers its process."""
+        until("meme has its arrays", lambda: "press enter" in self.journal(unit))
+        (pid,) = self.pids_of(unit)
+        return [
+            Memory(pid, int(start, 16), int(last, 16) + 1 - int(start, 16))
+            for start, last in re.findall(r"array: (\w+)-(\w+)", self.journal(unit))
+        ]
+
     @contextmanager
     def changed_unit(self, text: str) -> Iterator[None]:
         """Give the service a drop-in of its own until the block ends."""
@@ -112,6 +126,13 @@ class Systemd:
         finally:
             shutil.rmtree(drop_in.parent)
             self("systemctl", "daemon-reload")
+
+
+def replace_config(text: str) -> None:
+    """Save as editors do: a new file in the place of the old one."""
+    new = CONFIG.with_name("memtierd.yaml.new")
+    new.write_text(text)
+    new.rename(CONFIG)
 
 
 @contextmanager

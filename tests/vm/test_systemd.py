@@ -6,20 +6,16 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.vm.scenes import MIB, ROOT, Memory, until
-from tests.vm.systemd_scene import CONFIG, SYSTEMD, Systemd, installed, systemd
+from tests.vm.scenes import MIB, ROOT, until
+from tests.vm.systemd_scene import CONFIG, CONTROL, RUN, SYSTEMD, Systemd, installed, replace_config, systemd
 
 pytestmark = pytest.mark.skipif(
     not SYSTEMD.exists() and os.environ.get("MEMTIERD_VM") != "require", reason="systemd is not installed"
 )
 
-RUN = ("systemd-run", "--quiet", "--collect", "--slice=tiered.slice", "--uid=nobody")
-"""Runs something that memtierd tracks, as another user."""
-CONTROL = Path("/run/memtierd/control.sock")
 EDITED = """
 policy:
   name: age
@@ -47,26 +43,8 @@ def machine() -> Iterator[Systemd]:
         yield running
 
 
-def replace_config(text: str) -> None:
-    """Save as editors do: a new file in the place of the old one."""
-    new = CONFIG.with_name("memtierd.yaml.new")
-    new.write_text(text)
-    new.rename(CONFIG)
-
-
 def ask(machine: Systemd, command: str) -> str:
     return machine("memtierd", "-attach", CONTROL, "-c", command)
-
-
-def arrays(machine: Systemd, unit: str) -> list[Memory]:
-    """Return the arrays of the meme in a unit, as the guest numbers its process."""
-    until("meme has its arrays", lambda: "press enter" in machine.run("journalctl", "-u", unit, "-o", "cat").stdout)
-    text = machine("journalctl", "-u", unit, "-o", "cat", "--no-pager")
-    (pid,) = machine.pids_of(unit)
-    return [
-        Memory(pid, int(start, 16), int(last, 16) + 1 - int(start, 16))
-        for start, last in re.findall(r"array: (\w+)-(\w+)", text)
-    ]
 
 
 def test_the_life_of_a_service(machine: Systemd) -> None:
@@ -87,7 +65,7 @@ def test_the_life_of_a_service(machine: Systemd) -> None:
     meme = ("/usr/bin/meme", "-bs", "32M", "-bwc", "0", "-brc", "0")
     machine(*RUN, "--unit=meme", *meme)
     machine.wait_for("StatusText", "policy age, 1 process, [1-9][0-9]* regions?; plan: nothing to move")
-    (idle,) = arrays(machine, "meme.service")
+    (idle,) = machine.arrays_of("meme.service")
     assert idle.is_on(0, 1)
 
     # an edit takes effect while it runs, and memory moves within the sandbox
