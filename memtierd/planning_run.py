@@ -27,7 +27,7 @@ _ROUNDS = 2
 """Rounds of the tracker that it takes at least: the first one only begins to observe."""
 _EXTRA_S = 30.0
 """How much longer than that the first rounds may take."""
-_DURATIONS = (("idle_duration_ms", "idlenumas"), ("active_duration_ms", "activenumas"), ("swap_out_ms", "swap"))
+_DURATIONS = (("idle_duration_ms", "idle_numas"), ("active_duration_ms", "active_numas"), ("swap_out_ms", "swap"))
 """Parameters of policies that say how long something must last before memory is to go where the second says."""
 
 
@@ -165,10 +165,11 @@ def notes(report: Report, params: PolicyParams, observed_s: float) -> Iterator[s
         yield "no process was found to manage"
     for name, place in _DURATIONS:
         duration_ms = getattr(params, name, 0)
-        if duration_ms > observed_s * 1000:
+        has_place = getattr(params, place, True)  # without nodes memory goes nowhere, however long it is observed
+        if has_place and duration_ms > observed_s * 1000:
             key = name.replace("_", "")
             yield (
-                f"{key} is {duration_ms / 1000:g} s, longer than was observed: nothing can be due for {place} yet;"
+                f"{key} is {duration_ms / 1000:g} s, longer than was observed: nothing can be due for {place.replace('_', '')} yet;"
                 f" take -for {duration_ms // 1000 + 1 + round(2 * scan_interval_s(params))}s or more"
             )
     if report.totals.undecided:

@@ -34,6 +34,8 @@ def camel_of(name: str) -> str:
 def known_names(given: str, known: Iterable[str]) -> str:
     """Return what to write instead of the unknown `given`: the nearest known name, and all of them."""
     names = sorted(known)
+    if not names:
+        return "none here"
     listed = f"one of {', '.join(names)}" if len(names) != 1 else names[0]
     nearest = difflib.get_close_matches(normalized(given[:MAX_SHOWN]), names, n=1)
     return f"perhaps {nearest[0]}, {listed}" if nearest and len(names) != 1 else listed

@@ -180,7 +180,7 @@ class _Parser:
         if one.kind.is_switch:
             self._values[one.field] = True if assigned is None else self._value(one, assigned)
             return 0
-        if one.kind.alone and assigned is None and (not following or following[0] not in one.kind.choices):
+        if one.kind.alone and assigned is None and not self._is_value(one, following[:1]):
             self._values[one.field] = one.kind.alone
             return 0
         if assigned is None and not following:
@@ -188,6 +188,12 @@ class _Parser:
         value = self._value(one, following[0] if assigned is None else assigned)
         self._values[one.field] = (*self._values.get(one.field, ()), value) if one.kind.repeats else value
         return 1 if assigned is None else 0
+
+    def _is_value(self, one: Flag, next_word: Sequence[str]) -> bool:
+        """Return whether the next word is meant for a flag that can stand alone: also a wrong one, if nothing else takes it."""
+        if not next_word or next_word[0] in one.kind.choices:
+            return bool(next_word)
+        return "" not in self._flags and not next_word[0].startswith("-")
 
     def _take_words(self, words: Sequence[str]) -> None:
         if not words:

@@ -248,6 +248,8 @@ class Reloader:
             return
         loaded = self._configuration.file
         if not request.reasons and loaded is not None and file.digest == loaded.digest:
+            if self._refused is not None:
+                LOG.info("%s is right again: it says what runs already", printable(self._path))
             self._refused = None
             self._configuration.is_as_loaded()
         elif request.reasons or file.digest != self._refused:

@@ -115,6 +115,11 @@ def test_it_says_what_was_not_observed_for_long_enough() -> None:
     ]
 
 
+def test_without_nodes_no_duration_is_too_long() -> None:
+    daemon = Observed(attrs.evolve(AGE, idle_duration_ms=60_000, idle_numas=()), rounds=first_unprimed)
+    assert daemon.report(30)["notes"] == []
+
+
 def test_it_says_what_no_scan_could_judge_and_what_is_wrong_but_not_twice() -> None:
     daemon = Observed(rounds=lambda second: scan(process_scan([9, 0], second, primed=False)))
     daemon.held = [Held("scan", "pid 7 can't be read", 0), Held("plan", "told already", 0)]

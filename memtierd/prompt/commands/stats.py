@@ -20,7 +20,7 @@ class Options:
     t: tuple[str, ...] = flag(
         some_of("table", "TABLE[,TABLE...]", *TABLES), f"print tables: {', '.join(TABLES)}", default=(), changes=False
     )
-    f: str = flag(FORMAT, "format of the tables (default: txt)", default="txt", changes=False)
+    f: str = flag(FORMAT, "format of the tables (default: txt); csv and json alone: all tables", default="txt", changes=False)
     lm: int | None = flag(
         PID, "print the latest system call that moved or swapped out memory of a process", changes=False
     )
@@ -31,12 +31,13 @@ class Options:
 
 
 def run(context: Context, options: Options) -> None:
-    """Print tables, single calls, or the summary."""
-    if options.t:
+    """Print tables, single calls, or the summary; a format for programs without more is all tables."""
+    wanted = options.t or (tuple(TABLES) if options.f != "txt" and options == Options(f=options.f) else ())
+    if wanted:
         now_ns = context.clock_ns()
 
         def build(reconciler: Reconciler) -> dict[str, Table]:
-            return {name: TABLES[name](reconciler.statistics, now_ns) for name in TABLES if name in options.t}
+            return {name: TABLES[name](reconciler.statistics, now_ns) for name in TABLES if name in wanted}
 
         write_tables(context.out, context.daemon.call(build), options.f)
     if options.lm is not None:
@@ -47,7 +48,7 @@ def run(context: Context, options: Options) -> None:
         if options.dump[:1] != ("moves",):
             raise UsageError("-dump: expected moves start, moves new or moves stop")
         dump_moves(context, options.dump[1:])
-    if attrs.evolve(options, f="txt") == Options():
+    if not wanted and attrs.evolve(options, f="txt") == Options():
         context.lines(
             context.daemon.call(lambda reconciler: summary(reconciler.statistics))
             or ["no scans and no system calls so far"]

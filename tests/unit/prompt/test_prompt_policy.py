@@ -173,4 +173,5 @@ def test_the_dry_run_is_switched_and_told_without_a_policy_too(prompt: Prompt, d
     assert "as a dry run" in prompt.good("health")
     assert prompt.good("policy -dry-run=off") == ""
     assert not daemon.dry_run
-    assert prompt.bad("policy -dry-run=maybe", status=2).startswith("policy: flag -dry-run: unknown dry run 'maybe'")
+    for wrong in ("policy -dry-run=maybe", "policy -dry-run maybe"):
+        assert prompt.bad(wrong, status=2).startswith("policy: flag -dry-run: unknown dry run 'maybe'")

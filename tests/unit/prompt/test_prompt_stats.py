@@ -137,6 +137,15 @@ def test_outcomes_and_json(prompt: Prompt, statistics: Statistics) -> None:
     assert (row["pid"], row["moved"], row["denied"], row["busy"]) == (42, 500, 12, 0)
 
 
+def test_a_format_for_programs_alone_is_all_tables(prompt: Prompt, statistics: Statistics) -> None:
+    statistics.event("reload", EPOCH_NS)
+    found = json.loads(prompt.good("stats -f json"))
+    assert list(found) == list(TABLES)
+    assert [row["name"] for row in found["events"]] == ["reload"]
+    assert prompt.good("stats -f csv") == prompt.good(f"stats -t {','.join(TABLES)} -f csv")
+    assert prompt.good("stats -f txt") == prompt.good("stats"), "people get the summary"
+
+
 def test_latest_calls(prompt: Prompt, statistics: Statistics) -> None:
     assert prompt.good("stats -lm 42 -le 42") == (
         "no system call on pid 42 so far\nno system call with an error on pid 42 so far\n"

@@ -164,8 +164,9 @@ def test_the_same_content_is_not_taken_over_again_unless_it_is_asked_for(
 
 
 def test_a_bad_edit_is_told_once_and_over_when_the_old_file_is_back(
-    reloader: Reloader, fakes: Fakes, path: Path
+    reloader: Reloader, fakes: Fakes, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "memtierd")
     path.write_text("policy: [")
     fakes.on_change()
     settle(reloader, fakes)
@@ -180,10 +181,13 @@ def test_a_bad_edit_is_told_once_and_over_when_the_old_file_is_back(
     reloader.request("SIGHUP")
     settle(reloader, fakes)
     assert fakes.taken() == [began, refused, ended]
+    right_again = f"{path} is right again: it says what runs already"
+    assert right_again not in caplog.messages
     path.write_text(STUB % 1)
     fakes.on_change()
     settle(reloader, fakes)
     assert fakes.taken() == ["as loaded"]
+    assert caplog.messages.count(right_again) == 1
     path.write_text("policy: [")
     fakes.on_change()
     settle(reloader, fakes)
