@@ -167,9 +167,9 @@ def notes(report: Report, params: PolicyParams, observed_s: float) -> Iterator[s
         duration_ms = getattr(params, name, 0)
         has_place = getattr(params, place, True)  # without nodes memory goes nowhere, however long it is observed
         if has_place and duration_ms > observed_s * 1000:
-            key = name.replace("_", "")
+            key, target = name.replace("_", ""), place.replace("_", "")
             yield (
-                f"{key} is {duration_ms / 1000:g} s, longer than was observed: nothing can be due for {place.replace('_', '')} yet;"
+                f"{key} is {duration_ms / 1000:g} s, longer than was observed: nothing can be due for {target} yet;"
                 f" take -for {duration_ms // 1000 + 1 + round(2 * scan_interval_s(params))}s or more"
             )
     if report.totals.undecided:

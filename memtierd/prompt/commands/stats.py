@@ -20,7 +20,9 @@ class Options:
     t: tuple[str, ...] = flag(
         some_of("table", "TABLE[,TABLE...]", *TABLES), f"print tables: {', '.join(TABLES)}", default=(), changes=False
     )
-    f: str = flag(FORMAT, "format of the tables (default: txt); csv and json alone: all tables", default="txt", changes=False)
+    f: str = flag(
+        FORMAT, "format of the tables (default: txt); csv and json alone: all tables", default="txt", changes=False
+    )
     lm: int | None = flag(
         PID, "print the latest system call that moved or swapped out memory of a process", changes=False
     )
