@@ -103,6 +103,8 @@ install_all() {
     install_configuration memtierd.yaml "$root$SYSCONFDIR/memtierd/memtierd.yaml"
     install_configuration memtierd.default "$root$SYSCONFDIR/default/memtierd"
     tell_systemd
+    [ -n "$root" ] || echo "memtierd is installed; it tracks and moves nothing until $SYSCONFDIR/memtierd/memtierd.yaml is" \
+        "edited. Start it with: systemctl enable --now memtierd"
 }
 
 # The configuration goes only if nobody has edited it; what was learned stays in /var/lib/memtierd.

@@ -30,10 +30,10 @@ class TextfileWriter:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Write the file once, and then again and again.  Raises KernelError when it can't be written."""
+        """Write the file once, and then again and again; that it can't be written is held as a condition."""
         if self._thread is not None:
             return
-        self._write()
+        self._write_if_possible()
         self._ended.clear()
         self._thread = threading.Thread(target=self._run, name="metrics file", daemon=True)
         self._thread.start()
@@ -50,15 +50,15 @@ class TextfileWriter:
 
     def _run(self) -> None:
         while not self._ended.wait(self._interval_s):
-            try:
-                self._write()
-            except KernelError as error:
-                self._daemon.control.hold(_SOURCE, (str(error),))
-            else:
-                self._daemon.control.hold(_SOURCE, ())
+            self._write_if_possible()
 
-    def _write(self) -> None:
-        write_whole(self._path, lambda: text(self._collector.collect()))
+    def _write_if_possible(self) -> None:
+        try:
+            write_whole(self._path, lambda: text(self._collector.collect()))
+        except KernelError as error:
+            self._daemon.control.hold(_SOURCE, (str(error),))
+        else:
+            self._daemon.control.hold(_SOURCE, ())
 
 
 def write_whole(path: str, content: Callable[[], str]) -> None:

@@ -190,7 +190,7 @@ class _Parser:
         return 1 if assigned is None else 0
 
     def _is_value(self, one: Flag, next_word: Sequence[str]) -> bool:
-        """Return whether the next word is meant for a flag that can stand alone: also a wrong one, if none else takes it."""
+        """Return whether the next word is for a flag that can stand alone; a wrong one is if nothing else takes it."""
         if not next_word or next_word[0] in one.kind.choices:
             return bool(next_word)
         return "" not in self._flags and not next_word[0].startswith("-")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("memtierd")
 _SOURCE = "state"
+_FIRST_WRITE_S = 30.0
+"""After this time the state is written first: a daemon that is killed soon after its start is not to lose all."""
 _CALL_S = 10.0
 """How long the writer waits for the control thread."""
 STOP_S = 20.0
@@ -131,8 +133,10 @@ class Keeper:
     # writing
 
     def _run(self) -> None:
-        while not self._ending.wait(self._interval_s):
+        wait_s = min(_FIRST_WRITE_S, self._interval_s)
+        while not self._ending.wait(wait_s):
             self._write_if_possible()
+            wait_s = self._interval_s
         self._write_if_possible()
 
     def _write_if_possible(self) -> None:

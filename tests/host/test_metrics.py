@@ -248,13 +248,13 @@ def test_the_file_is_written_again_and_again_and_removed_in_the_end(daemon: Daem
     assert os.listdir(tmp_path) == []
 
 
-def test_a_file_that_can_t_be_written_any_more_is_a_condition(daemon: Daemon, tmp_path: Path) -> None:
+def test_a_file_that_can_t_be_written_is_a_condition(daemon: Daemon, tmp_path: Path) -> None:
     directory = tmp_path / "textfiles"
-    with pytest.raises(MemtierdError, match="give -metrics-file a path in a directory that exists"):
-        TextfileWriter(daemon, str(directory / "memtierd.prom")).start()
-    directory.mkdir()
     writer = TextfileWriter(daemon, str(directory / "memtierd.prom"), interval_s=0.02)
     writer.start()
+    assert "give -metrics-file a path in a directory that exists" in wait_for(lambda: conditions(daemon))[0]
+    directory.mkdir()
+    wait_for(lambda: not conditions(daemon))
     (directory / "memtierd.prom").unlink()
     directory.rename(tmp_path / "elsewhere")
     assert "ENOENT" in wait_for(lambda: conditions(daemon))[0]

@@ -78,6 +78,8 @@ REGISTRIES: Registries = {
     "tracker": {"auto": AutoParams, "grid": GridParams},
     "pidwatcher": {"cgroups": CgroupsParams, "pidlist": PidlistParams, "proc": ProcParams, "filter": FilterParams},
     "mover": MoverParams,
+    "routine": {"repeat": ProcParams},
+    "forecaster": {"guess": ProcParams},
 }
 
 

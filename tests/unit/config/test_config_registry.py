@@ -80,3 +80,10 @@ def test_prompt_examples_of_the_seed(name: str, file: str) -> None:
     assert params.pidwatcher.params.cgroups == ("/sys/fs/cgroup/foobar",)
     assert params.tracker.params.pages_in_region == 256
     assert params.mover.bandwidth == 200
+
+
+def test_a_part_without_parameters_takes_no_key() -> None:
+    text = "policy: {name: age, config: {pids: [5], tracker: {name: stub, config: {intervalms: 5}}}}\n"
+    with pytest.raises(ConfigError) as raised:
+        config.load_text(text, "x")
+    assert raised.value.problems == ["x:1:72: policy.config.tracker.config.intervalms: unknown key, expected none here"]
