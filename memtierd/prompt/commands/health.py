@@ -1,5 +1,6 @@
 """health: what works here, what runs, and what is degraded and since when."""
 
+import os
 from collections.abc import Iterator
 
 import attrs
@@ -45,6 +46,9 @@ def _parts(context: Context) -> Iterator[tuple[str, ...]]:
     daemon = context.daemon
     policy, tracker = daemon.policy_name, daemon.tracker_name
     dry = ", as a dry run" if daemon.dry_run else ""
+    file = daemon.config_file
+    configuration = f"configuration {printable(file.path)}" if file is not None else "no configuration file"
+    yield "part", "daemon", "running", "", f"pid {os.getpid()}, {configuration}"
     yield "part", "policy", _state(daemon.policy_running), "", (policy or "none") + dry
     yield "part", "tracker", _state(daemon.tracker_running), "", daemon.tracker_why or tracker or "none"
     yield "part", "mover", daemon.mover.state.value, "", f"{len(daemon.mover.tasks())} tasks"

@@ -1,6 +1,7 @@
 """The command health."""
 
 import json
+import os
 
 from memtierd.conditions import Held
 from tests.unit.prompt.prompt_fakes import EPOCH_NS, FakeDaemon, Prompt
@@ -29,3 +30,9 @@ def test_it_is_readable() -> None:
     lines = Prompt(FakeDaemon()).good("health").splitlines()
     assert lines[0] == "table: health"
     assert lines[1].split() == ["kind", "name", "state", "since[s]", "detail"]
+
+
+def test_it_says_which_process_answers_and_by_which_file() -> None:
+    daemon = FakeDaemon()
+    (row,) = [row for row in json.loads(Prompt(daemon).good("health -f json")) if row["name"] == "daemon"]
+    assert row["detail"] == f"pid {os.getpid()}, no configuration file"
