@@ -41,9 +41,10 @@ def run(options: Options) -> int:
     daemon.console = Console(daemon, sys.stdout, sys.stderr)
     around = _service(daemon, options) if is_service else None
     try:
-        daemon.start()
-        if file is not None:
-            _start_configured(daemon, file, around)
+        with termination.held():
+            daemon.start()
+            if file is not None:
+                _start_configured(daemon, file, around)
         if around is not None:
             termination.on_hangup(partial(around.request_reload, "SIGHUP"))
         status = _work(daemon, options)

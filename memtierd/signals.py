@@ -4,7 +4,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 _AGAIN_S = 0.1
@@ -32,6 +33,9 @@ class Termination:
         self._hangup = threading.Lock()
         self._on_hangup: Callable[[], None] | None = None
         self._missed_hangup = False
+        self._is_held = False
+        self._waiting: int | None = None
+        """The signal that came while they were held."""
 
     def take(self) -> None:
         """Take the signals: SIGTERM, and SIGHUP unless it would end what nohup protects; from the main thread only."""
@@ -52,6 +56,27 @@ class Termination:
         if missed:
             call()
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let SIGINT and what ends memtierd wait for the end of the block: threads can't be started half."""
+        before = signal.getsignal(signal.SIGINT)
+        self._is_held = True
+        if before is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, self._note)
+        try:
+            yield
+        finally:
+            self._is_held = False
+            signal.signal(signal.SIGINT, before)
+        number, self._waiting = self._waiting, None
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if number is not None:
+            self._raise(number, None)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._waiting = number
+
     def release(self) -> None:
         """Listen no longer; the signals stay with whoever handles them now."""
         signal.set_wakeup_fd(-1)
@@ -60,6 +85,9 @@ class Termination:
     def _raise(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGHUP and self._reloads:
             return  # the other thread hears of it, too
+        if self._is_held:
+            self._waiting = number
+            return
         now_s = time.monotonic()
         if self._raised_s is None or now_s - self._raised_s > _SAME_S:
             self._raised_s = now_s

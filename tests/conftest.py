@@ -5,7 +5,8 @@ import signal
 import tempfile
 
 # No test finds, or is found by, a memtierd that runs for another purpose.
-os.environ["MEMTIERD_CONTROL"] = os.path.join(tempfile.mkdtemp(prefix="memtierd-test-"), "control.sock")
+_DIRECTORY = tempfile.TemporaryDirectory(prefix="memtierd-test-", ignore_cleanup_errors=True)
+os.environ["MEMTIERD_CONTROL"] = os.path.join(_DIRECTORY.name, "control.sock")
 
 # A shell starts background jobs with SIGINT ignored, nohup ignores SIGHUP, and children inherit that: tests of
 # these signals could not work then.

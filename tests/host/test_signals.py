@@ -1,10 +1,13 @@
 """SIGHUP ends memtierd, or lets a daemon with a configuration file reload."""
 
+import os
 import signal
 import subprocess
 import sys
 
 import pytest
+
+from memtierd.signals import Terminated, Termination
 
 PROGRAM = """
 import signal, sys, threading, time
@@ -85,3 +88,24 @@ def test_without_reloads_a_hangup_ends_and_nohup_protects() -> None:
         program.send(signal.SIGHUP)
         program.send(signal.SIGTERM)
         assert program.line() == f"ended by {signal.SIGTERM:d}"
+
+
+@pytest.mark.parametrize(
+    ("number", "raised"),
+    [(signal.SIGTERM, Terminated), (signal.SIGHUP, Terminated), (signal.SIGINT, KeyboardInterrupt)],
+)
+def test_what_comes_while_signals_are_held_is_raised_afterwards(number: int, raised: type[BaseException]) -> None:
+    handlers = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    termination = Termination()
+    termination.take()
+    reached = []
+    try:
+        with pytest.raises(raised), termination.held():
+            os.kill(os.getpid(), number)
+            reached.append("the end of the block")
+        assert reached
+        assert signal.getsignal(signal.SIGINT) == handlers[signal.SIGINT]
+    finally:
+        termination.release()
+        for one, handler in handlers.items():
+            signal.signal(one, handler)
