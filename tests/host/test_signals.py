@@ -90,19 +90,24 @@ def test_without_reloads_a_hangup_ends_and_nohup_protects() -> None:
         assert program.line() == f"ended by {signal.SIGTERM:d}"
 
 
-@pytest.mark.parametrize(
-    ("number", "raised"),
-    [(signal.SIGTERM, Terminated), (signal.SIGHUP, Terminated), (signal.SIGINT, KeyboardInterrupt)],
-)
+ENDS = [(signal.SIGTERM, Terminated), (signal.SIGHUP, Terminated), (signal.SIGINT, KeyboardInterrupt)]
+
+
+@pytest.mark.parametrize(("number", "raised"), ENDS)
 def test_what_comes_while_signals_are_held_is_raised_afterwards(number: int, raised: type[BaseException]) -> None:
     handlers = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
     termination = Termination()
     termination.take()
     reached = []
-    try:
-        with pytest.raises(raised), termination.held():
+
+    def start() -> None:
+        with termination.held():
             os.kill(os.getpid(), number)
             reached.append("the end of the block")
+
+    try:
+        with pytest.raises(raised):
+            start()
         assert reached
         assert signal.getsignal(signal.SIGINT) == handlers[signal.SIGINT]
     finally:
